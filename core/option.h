@@ -48,7 +48,7 @@ struct pm_value {
     uint64_t whole;   /* COUNT, BYTES */
     int64_t ns;       /* DURATION, rounded to nanoseconds */
     double real;      /* REAL; DURATION in s; RATE in bytes/s; FLOPS per s; also COUNT and BYTES, rounded */
-    const char *text; /* PATH, TEXT; in struct pm_values the canonical text of every type */
+    const char *text; /* PATH, TEXT; in struct pm_values the canonical text of every type, owned */
 };
 
 /* Values of one table, row by row. Free with pm_values_free. */

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Messages between nodes: one fixed little-endian header, then keys, then per-kind metadata, then values.
+ *
+ * A struct pm_message holds its wire form contiguously (`wire` and the bytes after it), so that a socket backend writes
+ * it as it is and a simulator charges `wire.length_bytes`. With `--values none` the values are counted in the length but
+ * not stored; `stored_bytes` says what is really there. The object has one owner at a time: the context that builds it,
+ * then the backend, then the context that handles it; whoever owns it last frees it with pm_message_free.
+ *
+ * Body layout, in this order, every section 4-byte aligned and keys 8-byte aligned because the header is 48 bytes:
+ *   keys     n_keys x u64
+ *   meta     n_keys x pm_meta_bytes(wire) bytes: u64 versions of ANSWER, u32 entry numbers of indexed REPLY/ACCESS,
+ *            u32 entry flags of ROUND
+ *   values   n_floats x f32
+ *   blob     the rest: doubles of a reduction, statistics, private bytes of a policy                                  */
+#ifndef PM_CORE_MESSAGE_H
+#define PM_CORE_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/types.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the wire form is this machine's own byte order");
+
+enum pm_message_kind {
+    PM_MSG_ACCESS,   /* pull, push or set of keys, on its way to the owner */
+    PM_MSG_REPLY,    /* answer to the origin: pulled values, or the acknowledgement of pushes */
+    PM_MSG_ROUND,    /* to owners: deltas of replicas, refresh requests, "intent over" */
+    PM_MSG_ANSWER,   /* to replica holders: refreshed values */
+    PM_MSG_COLLECT,  /* exchange over hubs, first half: deltas to their owner; also a marker when empty */
+    PM_MSG_SPREAD,   /* exchange over hubs, second half: changed main copies to every replica; also a marker */
+    PM_MSG_CLOCK,    /* the sender's minimum clock rose to `number` */
+    PM_MSG_BARRIER,  /* to node 0: all workers of the sender arrived; blob = their doubles */
+    PM_MSG_RELEASE,  /* from node 0: leave the barrier; blob = sums */
+    PM_MSG_WAVE,     /* drain: to node 0 a count of updates and messages, from node 0 the verdict */
+    PM_MSG_STATS,    /* to node 0: counters of an epoch */
+    PM_MSG_PRIVATE,  /* a policy's own; `sub` is its private kind */
+    PM_MSG_HELLO,    /* backend only: never enters the core */
+    PM_MSG_GOODBYE,  /* backend only */
+    PM_MSG_KINDS
+};
+
+enum pm_op_kind { PM_OP_PULL, PM_OP_PUSH, PM_OP_SET, PM_OP_KINDS };
+
+enum pm_message_flag {
+    PM_FLAG_UNCHARGED = 1, /* evaluation: takes no simulated time, is in no count */
+    PM_FLAG_INDEXED = 2,   /* ACCESS/REPLY name entries of the request one by one (the request was split) */
+    PM_FLAG_MODEL = 4,     /* ACCESS that must read the main copy whatever the policy says */
+};
+
+enum pm_round_entry_flag { PM_ROUND_DELTA = 1, PM_ROUND_REFRESH = 2, PM_ROUND_OVER = 4 };
+
+/* Limit of one message, keys and values and header. Core splits; a larger received one is malformed. */
+enum { PM_MESSAGE_BYTES_MAX = 64 << 20, PM_WIRE_BYTES = 48 };
+
+struct pm_wire {
+    uint32_t length_bytes; /* of the whole encoding, this header included */
+    uint8_t kind;          /* enum pm_message_kind */
+    uint8_t flags;         /* enum pm_message_flag */
+    uint8_t op;            /* enum pm_op_kind of ACCESS and REPLY */
+    uint8_t hop;           /* how often it was forwarded */
+    uint32_t source;       /* node that sent this hop */
+    uint32_t origin;       /* node whose worker asked; = source except in forwards */
+    uint32_t n_keys;
+    uint32_t n_floats;
+    uint32_t request;      /* the request at the origin that a REPLY answers */
+    uint16_t worker;       /* the worker at the origin; channel in rounds */
+    uint16_t sub;          /* private kind of PRIVATE; otherwise 0 */
+    uint64_t number;       /* need of a request, stamp of an answer, clock, round or wave number */
+    uint64_t updates;      /* pushes merged into the deltas of this message (ROUND, COLLECT) */
+};
+_Static_assert(sizeof(struct pm_wire) == PM_WIRE_BYTES, "no padding on the wire");
+
+struct pm_message {
+    struct pm_message *next; /* for whoever holds it: outbox, socket queue, inbox */
+    pm_node_id destination;
+    uint32_t stored_bytes; /* bytes present from `wire` on; less than length_bytes with --values none */
+    uint32_t sent_bytes;   /* a socket backend's progress */
+    uint32_t spare;
+    struct pm_wire wire;   /* the encoding starts here and runs on behind this struct */
+};
+_Static_assert(offsetof(struct pm_message, wire) % 8 == 0, "keys must be 8-byte aligned");
+
+/* What of a body to make room for. */
+struct pm_shape {
+    uint32_t n_keys, n_floats;
+    uint32_t blob_bytes;
+    bool indexed;     /* PM_FLAG_INDEXED */
+    bool with_values; /* false: floats are counted, not stored */
+};
+
+/* A new message with everything in the header but numbers and routing filled in; NULL when memory is out or the limit
+ * is passed. The body is uninitialised. */
+struct pm_message *pm_message_new(enum pm_message_kind kind, const struct pm_shape *shape);
+/* A new message with room for `length_bytes` of encoding, for a backend that has read a header off a socket. */
+struct pm_message *pm_message_raw(uint32_t length_bytes);
+void pm_message_free(struct pm_message *m);
+
+/* Bytes of metadata per key for this kind and these flags. */
+uint32_t pm_meta_bytes(const struct pm_wire *w);
+/* Length that the header's counts imply without the blob, or 0 when they overflow the limit. */
+uint64_t pm_body_bytes(const struct pm_wire *w);
+
+/* Checks all that can be checked without a node: kind, flags, lengths, limits. `received_bytes` is what arrived.
+ * PM_OK or PM_E_MESSAGE. (Keys, workers and requests are checked by the node, pm_node_receive.) */
+int pm_message_check(const struct pm_message *m, uint32_t received_bytes, bool with_values);
+
+const char *pm_message_kind_name(enum pm_message_kind kind);
+
+/* Kinds that serve the tool rather than parameter management (barriers, waves, statistics): delivered and charged like
+ * others, but left out of the balance of messages sent and received that drain compares. */
+static inline bool pm_message_is_control(uint8_t kind)
+{
+    return kind == PM_MSG_BARRIER || kind == PM_MSG_RELEASE || kind == PM_MSG_WAVE || kind == PM_MSG_STATS;
+}
+
+static inline pm_key *pm_message_keys(struct pm_message *m)
+{
+    return (pm_key *)(void *)((char *)&m->wire + PM_WIRE_BYTES);
+}
+static inline void *pm_message_meta(struct pm_message *m)
+{
+    return (char *)&m->wire + PM_WIRE_BYTES + 8u * (size_t)m->wire.n_keys;
+}
+static inline float *pm_message_values(struct pm_message *m)
+{
+    return (float *)(void *)((char *)pm_message_meta(m) + (size_t)pm_meta_bytes(&m->wire) * m->wire.n_keys);
+}
+/* Only for messages without floats (reductions, statistics, private ones). */
+static inline void *pm_message_blob(struct pm_message *m)
+{
+    return pm_message_values(m);
+}
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The policy seam: the module that decides where keys live, which technique each access gets, and when.
+ *
+ * A policy is one C file that defines one constant `struct pm_policy`. Those in policies/ are named pm_policy_NAME and are
+ * found by the Makefile; one outside the tree is a shared object that defines `pm_policy_export`, named by its path.
+ *
+ * Core owns the state machine: slots, requests, queues, replicas and their deltas, rounds, clocks. Hooks only decide; what
+ * they want done they ask of core through the verbs at the end of this file. Every hook may be NULL unless it says
+ * otherwise; the default then is that of a static allocation: keys stay with their owner, all else is remote access.
+ *
+ * Threads: a hook runs on the context that it is given (a worker's or the communicator's); in the real backend hooks of
+ * one node run at the same time. A hook that gets a slot runs under that slot's latch: it may read and write the slot and
+ * the slot's private bytes, and must not touch another slot. Node-wide private state that several contexts write must be
+ * atomic or guarded by a pm_latch (core/slots.h). No hook blocks, and none may do input or output.                    */
+#ifndef PM_CORE_POLICY_H
+#define PM_CORE_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "core/message.h"
+#include "core/option.h"
+#include "core/slots.h"
+#include "core/types.h"
+
+enum { PM_POLICY_ABI = 1 };
+
+struct pm_ctx;
+struct pm_node;
+struct pm_worker;
+
+/* What to do with one key of an operation. */
+enum pm_verdict {
+    PM_USE,  /* serve it from the slot, now */
+    PM_ASK,  /* remote access: send it to where route says */
+    PM_WAIT, /* queue it in order at this slot; looked at again when the slot is installed or the policy kicks */
+};
+
+/* Consistency levels, weakest first; each includes those before it. Per key. */
+enum pm_consistency { PM_NONE, PM_EVENTUAL, PM_PRAM, PM_CAUSAL, PM_SEQUENTIAL };
+
+/* Fixed once init has returned. */
+struct pm_traits {
+    bool group;          /* keys of one operation for one destination share a message (else one message per key) */
+    bool shared_memory;  /* workers access keys that their node owns directly (else through the communicator) */
+    bool replicates;     /* a key can be at several nodes: set is refused, owner-side update functions are refused */
+    bool gate_owned;     /* ask usable() for owned keys too */
+    bool gate_replicas;  /* ask usable() before a replica serves (else a ready one serves, an unready one is asked for) */
+    bool gate_absent;    /* ask usable() about keys of which the node has nothing (else they are asked for) */
+    bool track_changes;  /* core lists changed main copies, for exchange */
+    bool min_clock;      /* nodes tell each other their minimum clock */
+    uint32_t max_nodes;  /* 0 = any; 1 = this policy always runs on one node */
+    enum pm_consistency promise_sync, promise_async;
+};
+
+/* What an owner does for a node that asks for a refresh. */
+enum pm_grant { PM_GRANT_ONCE, PM_GRANT_REPLICA };
+
+struct pm_policy {
+    uint32_t abi;
+    const char *name, *summary;
+    const struct pm_option *options;
+    size_t node_bytes; /* zeroed private state per node, handed to every hook as `state` */
+    size_t key_bytes;  /* zeroed private state per slot that has a value (pm_slot_private) */
+
+    /* Mandatory. Fills traits (zeroed before), reads options. PM_OK or an error with text. Called once per node, before
+     * anything else; also on a node without backend, to list and to census. */
+    int (*init)(struct pm_node *node, void *state, const struct pm_values *options, struct pm_traits *traits,
+                struct pm_error *err);
+    void (*fini)(struct pm_node *node, void *state);
+
+    /* Placement at the start; pure functions of the key. Default owner: pm_home(node, key). */
+    pm_node_id (*owner)(const struct pm_node *node, const void *state, pm_key key);
+    /* Does `at` hold a replica of a key that it does not own, from the start? Default: no. */
+    bool (*replicated)(const struct pm_node *node, const void *state, pm_key key, pm_node_id at);
+
+    /* May this worker's operation use the slot? Asked as traits say, under the slot's latch. The slot of an absent key is
+     * created for the question (state PM_SLOT_ABSENT). A hook that answers PM_WAIT must have made sure that something
+     * comes: pm_refresh, or a kick when a clock rises. */
+    enum pm_verdict (*usable)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_key key,
+                              struct pm_slot *slot, enum pm_op_kind op);
+    /* Number that a worker's requests and refreshes carry to the owner (SSP: the least clock it accepts). Default 0. */
+    uint64_t (*need)(struct pm_ctx *ctx, void *state, struct pm_worker *worker);
+    /* Next hop of an access to a key that is not here. `slot` may be NULL. Default: the owner at the start. */
+    pm_node_id (*route)(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, uint32_t hop);
+    /* At the owner, under the latch: answer this read now (true, and *stamp goes into the answer) or keep it until
+     * the next kick (false). Default: now, stamp 0. Not asked for pushes or for reads of the model. */
+    bool (*serve)(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, pm_node_id from,
+                  uint64_t need, uint64_t *stamp);
+    /* At the owner, under the latch: `from` asked for a refresh (on) or dropped its replica (off). */
+    void (*interest)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, pm_node_id from, bool on);
+    /* A value with this stamp was installed in a replica here; queued operations are looked at right after. */
+    void (*installed)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, uint64_t stamp);
+
+    /* The worker is about to raise its clock to c: the place to ship logs. What it sends is on its way before the clock
+     * counts anywhere. */
+    void (*advance)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_clock c);
+    /* The worker's clock is c now: PM_USE lets it go on, PM_WAIT holds it until a kick makes core ask again. */
+    enum pm_verdict (*clock)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_clock c);
+    /* The minimum clock over all workers, as known here, is now c. Needs traits.min_clock. */
+    void (*min_clock)(struct pm_ctx *ctx, void *state, pm_clock c);
+    /* Intent (clocks [start, end)) or localize (start = end = PM_CLOCK_NOW) for keys, already checked. */
+    void (*hint)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, const pm_key *keys, size_t n,
+                 pm_clock start, pm_clock end);
+    /* Draws the keys of a sample at pull time. Default: independent draws. Fills keys[0..n). */
+    void (*sample)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, uint32_t distribution, pm_key *keys,
+                   size_t n);
+    /* Sampling access of n draws announced for clocks [start, end). */
+    void (*prepare_sample)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, uint32_t distribution, size_t n,
+                           pm_clock start, pm_clock end);
+
+    /* Periodic work on the communicator; returns the time of the next call (PM_TIME_NEVER: none until pm_tick_at).
+     * First called when the cluster has started. Not called while the model is evaluated. */
+    int64_t (*round)(struct pm_ctx *ctx, void *state, int64_t now_ns);
+    /* A private message (wire.sub, wire.number, blob); core frees it. PM_OK or PM_E_MESSAGE. */
+    int (*message)(struct pm_ctx *ctx, void *state, struct pm_message *m);
+    /* All workers of this node are waiting in a drain: send every update that is still collected here, and keep doing so
+     * (it is called again for each wave) until nothing is left. */
+    void (*drain)(struct pm_ctx *ctx, void *state);
+};
+
+/* ---- Verbs that core offers to hooks. Each may be called from any hook on that hook's own context. ---- */
+
+/* Home of a key: hash(key) mod N. */
+pm_node_id pm_home(const struct pm_node *node, pm_key key);
+pm_node_id pm_node_self(const struct pm_node *node);
+uint32_t pm_node_count(const struct pm_node *node);
+uint32_t pm_node_workers(const struct pm_node *node);
+struct pm_node *pm_ctx_node(struct pm_ctx *ctx);
+uint32_t pm_worker_index(const struct pm_worker *worker); /* within its node */
+pm_clock pm_worker_clock(const struct pm_worker *worker);
+/* Minimum clock over all workers of the cluster, as known here; finished and waiting workers count as infinite
+ * (PM_CLOCK_INFINITE when all are). Needs traits.min_clock. */
+pm_clock pm_min_clock(const struct pm_node *node);
+int64_t pm_now_ns(struct pm_ctx *ctx);
+
+/* Under the slot's latch: asks the owner for a fresh value of this key (a replica is made if there is none), once however
+ * often it is called until the answer is installed. The update collected here goes along. `need` reaches serve(). */
+void pm_refresh(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t need);
+/* Under the slot's latch: makes an unready replica of an absent key, which collects updates and serves no reads. */
+void pm_replicate(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
+/* Under the slot's latch: sends the collected update to the owner and forgets the replica. */
+void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
+/* Outside any latch: sends every update collected in this node's replicas to the owners, one message per destination. */
+void pm_send_deltas(struct pm_ctx *ctx);
+/* Under the latch of an owned slot: sends its value to the replica at `to`, with this stamp. */
+void pm_push_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_id to, uint64_t stamp);
+/* Outside any latch: looks again at everything that waits: queued operations, deferred requests, workers held back by the
+ * clock hook, in the order in which they came. */
+void pm_kick(struct pm_ctx *ctx);
+/* Asks for the communicator's round hook at this time or earlier. */
+void pm_tick_at(struct pm_ctx *ctx, int64_t at_ns);
+/* Outside any latch, on the communicator: takes part in the next collective exchange over owner hubs (all replicas' deltas to
+ * the owners, then all changed main copies to all replicas) if there is anything to exchange anywhere here; does nothing
+ * while one is under way. Core joins an exchange that another node has begun by itself. */
+void pm_exchange(struct pm_ctx *ctx);
+/* Sends a private message of `bytes` to a node (not to self). */
+void pm_send_private(struct pm_ctx *ctx, pm_node_id to, uint16_t sub, uint64_t number, const void *blob, uint32_t bytes);
+/* A recorded duration or age. */
+void pm_record(struct pm_ctx *ctx, uint32_t quantity, int64_t value);
+
+#endif

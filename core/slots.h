@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Slots: what a node knows of each key. One interface, two stores behind it:
+ *   dense   (real backend)  an array with a slot per key of the model, made at the start; nothing is allocated per access;
+ *   sparse  (simulation)    a hash table of only those keys that the node has something of; slots keep their address, and
+ *                           are visited in the order of their creation, never in hash order.
+ *
+ * A slot with a value points into a block: private bytes of the policy | value[len] | merged (u32) | delta[len], the last
+ * two in replicas only. With `--values none` value and delta have no floats. A replica's value includes its own updates;
+ * the delta holds those that the owner has not been sent, `merged` how many pushes they are. While a replica is not
+ * ready its value holds the own updates made since it asked, so that the answer can be added to it.
+ *
+ * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be peeked at
+ * without it. One slot latch at a time; under it only the node's queue, dirty-list and pool latches may be taken. */
+#ifndef PM_CORE_SLOTS_H
+#define PM_CORE_SLOTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/error.h"
+#include "core/layout.h"
+#include "core/types.h"
+
+enum pm_slot_state {
+    PM_SLOT_ABSENT,  /* nothing here but perhaps a cached location */
+    PM_SLOT_OWNED,   /* the main copy */
+    PM_SLOT_REPLICA, /* a copy; serves reads when PM_SLOT_READY */
+};
+
+enum pm_slot_flag {
+    PM_SLOT_READY = 1,      /* replica has a value */
+    PM_SLOT_DIRTY = 2,      /* replica is in the node's list of deltas to send */
+    PM_SLOT_REFRESHING = 4, /* a refresh was asked for and is not answered */
+    PM_SLOT_CHANGED = 8,    /* main copy is in the node's list of changes to spread */
+    PM_SLOT_QUEUED = 16,    /* operations wait for this key */
+};
+
+struct pm_slot {
+    uint32_t latch;
+    uint8_t state; /* enum pm_slot_state */
+    uint8_t flags; /* enum pm_slot_flag */
+    uint16_t intents;
+    uint64_t version;     /* main copy: rises with each change; replica: stamp of the installed value */
+    uint32_t relocations; /* counter that orders notices of ownership */
+    pm_node_id location;  /* cached owner of a key that is not owned here */
+    float *value;         /* NULL when absent; see above for the block */
+};
+_Static_assert(sizeof(struct pm_slot) == 32, "two slots per cache line");
+
+/* A latch for short critical sections; also for policies' private state. */
+struct pm_latch {
+    uint32_t word;
+};
+
+typedef void (*pm_relax_fn)(void *self);
+
+struct pm_slots; /* see struct below */
+struct pm_sparse;
+
+struct pm_slots {
+    struct pm_slot *dense; /* K slots, or NULL */
+    struct pm_sparse *sparse;
+    const struct pm_layout *layout;
+    pm_relax_fn relax; /* NULL: single-threaded, no latching */
+    void *relax_self;
+    bool with_values;
+    uint32_t private_bytes; /* of each block, rounded up to 8 */
+    struct pm_pool *pool;   /* blocks */
+};
+
+/* Waits in a spin that gives the processor away after a while. */
+void pm_latch_wait(uint32_t *word, pm_relax_fn relax, void *self);
+
+static inline void pm_word_lock(uint32_t *word, pm_relax_fn relax, void *self)
+{
+    if (relax && __atomic_exchange_n(word, 1u, __ATOMIC_ACQUIRE))
+        pm_latch_wait(word, relax, self);
+}
+static inline void pm_word_unlock(uint32_t *word, pm_relax_fn relax)
+{
+    if (relax)
+        __atomic_store_n(word, 0u, __ATOMIC_RELEASE);
+}
+static inline void pm_slot_lock(const struct pm_slots *s, struct pm_slot *slot)
+{
+    pm_word_lock(&slot->latch, s->relax, s->relax_self);
+}
+static inline void pm_slot_unlock(const struct pm_slots *s, struct pm_slot *slot)
+{
+    pm_word_unlock(&slot->latch, s->relax);
+}
+
+/* Memory of the slots and blocks comes from these (a backend's, or malloc's). */
+struct pm_memory {
+    void *self;
+    void *(*alloc)(void *self, size_t bytes); /* zeroed */
+    void (*release)(void *self, void *memory, size_t bytes);
+};
+
+int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, bool dense, bool with_values,
+                  uint32_t private_bytes, const struct pm_memory *memory, pm_relax_fn relax, void *relax_self);
+void pm_slots_fini(struct pm_slots *s);
+
+struct pm_slot *pm_sparse_find(const struct pm_sparse *t, pm_key key);
+struct pm_slot *pm_sparse_get(struct pm_slots *s, pm_key key);
+
+/* The slot of a key, or NULL when nothing is known of it (sparse only). */
+static inline struct pm_slot *pm_slots_find(const struct pm_slots *s, pm_key key)
+{
+    return s->dense ? &s->dense[key] : pm_sparse_find(s->sparse, key);
+}
+/* The slot of a key, made (absent) if there is none; NULL when memory is out. Sparse stores are single-threaded. */
+static inline struct pm_slot *pm_slots_get(struct pm_slots *s, pm_key key)
+{
+    return s->dense ? &s->dense[key] : pm_sparse_get(s, key);
+}
+static inline void pm_slots_prefetch(const struct pm_slots *s, pm_key key)
+{
+    if (s->dense)
+        __builtin_prefetch(&s->dense[key], 1, 3);
+}
+
+/* Calls visit for every slot that is not absent: dense in key order, sparse in order of creation. */
+void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot), void *arg);
+
+/* Under the latch: gives the slot a zeroed block for an owned key (replica = false) or a replica; PM_OK or PM_E_MEMORY. */
+int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica);
+/* Under the latch: gives the block back; the slot is absent afterwards. */
+void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot);
+
+/* The parts of a block. `length` is the key's. */
+static inline uint32_t *pm_slot_merged(const struct pm_slots *s, const struct pm_slot *slot, uint32_t length)
+{
+    return (uint32_t *)(void *)(slot->value + (s->with_values ? length : 0));
+}
+static inline float *pm_slot_delta(const struct pm_slots *s, const struct pm_slot *slot, uint32_t length)
+{
+    return slot->value + (s->with_values ? length : 0) + 1;
+}
+static inline void *pm_slot_private(const struct pm_slots *s, const struct pm_slot *slot)
+{
+    return (char *)slot->value - s->private_bytes;
+}
+
+/* Modelled bytes of one slot with its block, with values counted whether stored or not. */
+uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, bool replica);
+
+#endif
