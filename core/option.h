@@ -22,9 +22,9 @@ enum pm_option_type {
     PM_OPT_RATE,      /* bps kbps Mbps Gbps Tbps (bits), Bps kBps MBps GBps TBps (bytes); held in bytes/s */
     PM_OPT_FLOPS,     /* f kf Mf Gf Tf Pf, per second */
     PM_OPT_REAL,
-    PM_OPT_BOOL,      /* 0 1 no yes false true off on */
-    PM_OPT_ENUM,      /* one of choices */
-    PM_OPT_PATH,      /* a file; not empty, not opened here */
+    PM_OPT_BOOL, /* 0 1 no yes false true off on */
+    PM_OPT_ENUM, /* one of choices */
+    PM_OPT_PATH, /* a file; not empty, not opened here */
     PM_OPT_TEXT,
 };
 

@@ -17,8 +17,8 @@ struct pm_unit {
     int halvings;
 };
 
-/* A family of units. `canonical` lists, largest first, those that a canonical text may use; `base` is the unit in which
- * values are held, and is used when no other gives a whole number. */
+/* A family of units. `canonical` lists, largest first, those that a canonical text may use; `base` is the
+ * unit in which values are held, and is used when no other gives a whole number. */
 struct pm_units {
     const struct pm_unit *units;
     const struct pm_unit *canonical;
