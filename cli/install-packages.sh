@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Finds out which packages a purpose needs and installs the missing ones by apt; elsewhere names them and stops.
+# Finds out which packages a purpose needs and installs the missing ones by apt; elsewhere names them and
+# stops.
 #
 #   install-packages.sh build|test|demo|mutants [CONFIG]
 #
@@ -85,8 +86,10 @@ install_by_apt() {
         stop "missing packages: $* (neither root nor sudo here; as root: apt-get install $*)"
     fi
     echo "pmlab: installing missing packages: $*" >&2
-    all_have_candidates "$@" || as_root apt-get -qq update || stop "apt-get update failed; missing packages: $*"
-    as_root apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 install -y --no-install-recommends "$@" >&2 ||
+    all_have_candidates "$@" || as_root apt-get -qq update >&2 ||
+        stop "apt-get update failed; missing packages: $*"
+    as_root apt-get -qq -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+        install -y --no-install-recommends "$@" >&2 ||
         stop "apt-get install failed; missing packages: $*"
 }
 
@@ -106,7 +109,7 @@ requirements >/dev/null || exit 1
 list=$(missing)
 if [ -n "$list" ]; then
     command -v apt-get >/dev/null 2>&1 ||
-        stop "missing packages (Debian names): ${list}- install what brings them on this system, then run make again"
+        stop "missing packages (Debian names): ${list}- install what brings them here, then run make again"
     # shellcheck disable=SC2086  # a list of package names
     install_by_apt $list
     list=$(missing)

@@ -1,13 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Builds and runs the tests: the C programs unit_*, proto_*, contract_* and e2e_*, the scripts check_* and e2e_*.
+# Builds and runs the tests: the C programs unit_*, proto_*, contract_* and e2e_*, the scripts check_* and
+# e2e_*.
 #
 #   tests/run.sh [NAME...]      only these; names as they are printed
 #
-# Every test runs under a time limit of 120 s, or what a line "time-limit: SECONDS" in a comment at its head says. A script
-# that exits with 77 is skipped, and its last line says why. The last line of all is "N passed, M failed, K skipped".
+# Every test runs under a time limit of 120 s, or what a line "time-limit: SECONDS" in a comment at its head
+# says. A script that exits with 77 is skipped, and its last line says why. The last line of all is "N
+# passed, M failed, K skipped".
+#
 # Environment: PMLAB_BUILD build folder (build), PMLAB_SAN sanitizer, TEST_JOBS tests at a time (2).
-# A test finds in its environment PMLAB, PMLAB_SIM, PMLAB_BUILD, PMLAB_SAN, and TMPDIR, an empty folder of its own.
+# A test finds PMLAB, PMLAB_SIM, PMLAB_BUILD, PMLAB_SAN in its environment, and in TMPDIR an empty folder
+# of its own.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -56,7 +60,8 @@ name_of() {
     esac
 }
 
-# Builds what the chosen tests need; goes on when something does not build, the tests that needed it then fail.
+# Builds what the chosen tests need; goes on when something does not build, the tests that needed it then
+# fail.
 build() {
     local targets=(all) file
     for file in "${files[@]}"; do
