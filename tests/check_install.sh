@@ -58,6 +58,9 @@ END
 # shellcheck disable=SC2086
 (cd "$TMPDIR/app" && ${CC:-gcc} ${san:+-fsanitize=$san} $flags -o app app.c $libs) ||
     fail "a program does not build"
+# shellcheck disable=SC2086
+(cd "$TMPDIR/app" && ${CC:-gcc} ${san:+-fsanitize=$san} $flags -o whole app.c \
+    -Wl,--whole-archive $libs -Wl,--no-whole-archive) || fail "pkg-config does not name all that the library needs"
 said=$("$TMPDIR/app/app") || fail "the program does not run"
 tables=$(cat policies/*.c /dev/null 2>/dev/null | grep -c '^const struct pm_policy pm_policy_')
 case $said in
