@@ -111,8 +111,7 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Appends a digit. Zeros wait in *zeros until a digit other than zero follows, so that trailing ones cost
- * nothing. */
+/* Appends a digit. Zeros wait in *zeros until another digit follows, so that trailing ones cost nothing. */
 static void append_digit(struct number *n, int *zeros, unsigned digit)
 {
     if (digit == 0) {
@@ -127,8 +126,7 @@ static void append_digit(struct number *n, int *zeros, unsigned digit)
     *zeros = 0;
 }
 
-/* Reads e or E, a sign, digits. Without digits nothing is an exponent: what stands there is left to the unit.
- */
+/* Reads e or E, a sign, digits. Without digits it is no exponent: what stands there is left to the unit. */
 static const char *scan_exponent(const char *c, int *power)
 {
     if (*c != 'e' && *c != 'E')
@@ -207,6 +205,17 @@ static double scale(double number, const struct pm_unit *unit)
     return ldexp(value, -unit->halvings);
 }
 
+/* The number in the base unit, rounded once when its digits fit: 5.12 ns is the double nearest to 5.12e-9. */
+static double real_of(const struct number *n, const struct pm_unit *unit)
+{
+    uint64_t digits;
+    if (!n->fits || __builtin_mul_overflow(n->digits, unit->factor, &digits))
+        return scale(n->real, unit);
+    char text[48];
+    snprintf(text, sizeof text, "%" PRIu64 "e%d", digits, n->power + unit->power);
+    return ldexp(strtod(text, NULL), -unit->halvings);
+}
+
 /* digits x factor x 10^power as a whole number. */
 static enum pm_units_result whole_exactly(const struct number *n, const struct pm_unit *unit, uint64_t *out)
 {
@@ -243,7 +252,7 @@ enum pm_units_result pm_units_parse_whole(const struct pm_units *units, const ch
     bool larger_unit = unit->factor > 1 || unit->power > 0;
     if (result != PM_UNITS_NOT_WHOLE || !units->rounds || !larger_unit)
         return result;
-    double rounded = floor(scale(n.real, unit) + 0.5);
+    double rounded = floor(real_of(&n, unit) + 0.5);
     if (!(rounded < 0x1p64))
         return PM_UNITS_TOO_LARGE;
     if (rounded == 0)
@@ -266,10 +275,10 @@ enum pm_units_result pm_units_parse_real(const struct pm_units *units, const cha
         return PM_UNITS_OK;
     if (n.negative && units != &pm_units_real)
         return PM_UNITS_NEGATIVE;
-    double value = scale(n.real, unit);
+    double value = real_of(&n, unit);
     if (!isfinite(value))
         return PM_UNITS_TOO_LARGE;
-    if (n.real < DBL_MIN || value < DBL_MIN)
+    if (value < DBL_MIN)
         return PM_UNITS_TOO_SMALL;
     *out = n.negative ? -value : value;
     return PM_UNITS_OK;
