@@ -213,9 +213,12 @@ check: packages-test
 bench: all $(BENCH_PROGRAMS)
 	@$(ENVIRONMENT) bash tests/bench/run.sh
 
-soak: all $(filter $(BUILD)/tests/soak_%,$(TEST_PROGRAMS))
-	@set -e; for program in $(filter $(BUILD)/tests/soak_%,$(TEST_PROGRAMS)); do \
-	    $(ENVIRONMENT) EVENTS=$(or $(EVENTS),100000000) $$program; done
+SOAK_PROGRAMS := $(filter $(BUILD)/tests/soak_%,$(TEST_PROGRAMS))
+EVENTS        ?= 100000000
+
+soak: all $(SOAK_PROGRAMS)
+	$(if $(SOAK_PROGRAMS),,$(error there is no tests/soak_*.c))
+	@set -e; for program in $(SOAK_PROGRAMS); do $(ENVIRONMENT) EVENTS=$(EVENTS) $$program; done
 
 mutants: packages-mutants packages-test
 	+@$(ENVIRONMENT) MAKE='$(MAKE)' bash tests/mutants/run.sh
