@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Coroutines on ucontext, with a guard page below each stack. */
+#include "tests/fiber.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "core/error.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+#endif
+
+enum { GUARD_BYTES = 4096, STACK_BYTES = 512 << 10 };
+
+struct fiber {
+    ucontext_t context, caller;
+    void (*body)(void *arg);
+    void *arg;
+    char *memory; /* guard, then stack */
+    bool started, ended;
+    void *own_fake_stack, *caller_fake_stack; /* AddressSanitizer's */
+    const void *caller_stack;
+    size_t caller_stack_bytes;
+    void *own_thread, *caller_thread; /* ThreadSanitizer's */
+};
+
+#ifdef __SANITIZE_ADDRESS__
+static void leave_caller(struct fiber *f)
+{
+    __sanitizer_start_switch_fiber(&f->caller_fake_stack, f->memory + GUARD_BYTES, STACK_BYTES);
+}
+static void arrive_caller(struct fiber *f)
+{
+    __sanitizer_finish_switch_fiber(f->caller_fake_stack, NULL, NULL);
+}
+static void leave_own(struct fiber *f)
+{
+    __sanitizer_start_switch_fiber(f->ended ? NULL : &f->own_fake_stack, f->caller_stack, f->caller_stack_bytes);
+}
+static void arrive_own(struct fiber *f)
+{
+    __sanitizer_finish_switch_fiber(f->own_fake_stack, &f->caller_stack, &f->caller_stack_bytes);
+}
+#elif defined(__SANITIZE_THREAD__)
+static void leave_caller(struct fiber *f)
+{
+    f->caller_thread = __tsan_get_current_fiber();
+    __tsan_switch_to_fiber(f->own_thread, 0);
+}
+static void arrive_caller(struct fiber *f)
+{
+    (void)f;
+}
+static void leave_own(struct fiber *f)
+{
+    __tsan_switch_to_fiber(f->caller_thread, 0);
+}
+static void arrive_own(struct fiber *f)
+{
+    (void)f;
+}
+#else
+static void leave_caller(struct fiber *f)
+{
+    (void)f;
+}
+static void arrive_caller(struct fiber *f)
+{
+    (void)f;
+}
+static void leave_own(struct fiber *f)
+{
+    (void)f;
+}
+static void arrive_own(struct fiber *f)
+{
+    (void)f;
+}
+#endif
+
+/* makecontext passes ints only: the pointer comes in two halves. */
+static void entry(unsigned high, unsigned low)
+{
+    struct fiber *f = (struct fiber *)(((uintptr_t)high << 32) | low);
+    arrive_own(f);
+    f->body(f->arg);
+    f->ended = true;
+    leave_own(f);
+    setcontext(&f->caller);
+    PM_ASSERT(false, "setcontext returned");
+}
+
+struct fiber *fiber_new(void (*body)(void *arg), void *arg)
+{
+    struct fiber *f = calloc(1, sizeof *f);
+    if (!f)
+        return NULL;
+    f->body = body;
+    f->arg = arg;
+    f->memory = mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (f->memory == MAP_FAILED || mprotect(f->memory, GUARD_BYTES, PROT_NONE) != 0) {
+        free(f);
+        return NULL;
+    }
+    getcontext(&f->context);
+    f->context.uc_stack.ss_sp = f->memory + GUARD_BYTES;
+    f->context.uc_stack.ss_size = STACK_BYTES;
+    makecontext(&f->context, (void (*)(void))entry, 2, (unsigned)((uintptr_t)f >> 32), (unsigned)(uintptr_t)f);
+#ifdef __SANITIZE_THREAD__
+    f->own_thread = __tsan_create_fiber(0);
+#endif
+    return f;
+}
+
+void fiber_resume(struct fiber *f)
+{
+    PM_ASSERT(!f->ended);
+    f->started = true;
+    leave_caller(f);
+    swapcontext(&f->caller, &f->context);
+    arrive_caller(f);
+}
+
+void fiber_yield(struct fiber *f)
+{
+    leave_own(f);
+    swapcontext(&f->context, &f->caller);
+    arrive_own(f);
+}
+
+bool fiber_ended(const struct fiber *f)
+{
+    return f->ended;
+}
+
+void fiber_free(struct fiber *f)
+{
+    if (!f)
+        return;
+    PM_ASSERT(f->ended || !f->started);
+#ifdef __SANITIZE_THREAD__
+    __tsan_destroy_fiber(f->own_thread);
+#endif
+    munmap(f->memory, GUARD_BYTES + STACK_BYTES);
+    free(f);
+}
