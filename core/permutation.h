@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#define PM_PERMUTATION_ROUNDS 6
+#define PM_PERMUTATION_ROUNDS 8 /* with 6, permutations of 8 keys were visibly uneven */
 #define PM_PERMUTATION_MAX    (UINT64_C(1) << 62) /* largest n */
 
 struct pm_permutation {
