@@ -44,6 +44,13 @@ static void empty_histogram(void **state)
     assert_true(other.min == 1000 && other.max == 1000 && other.count == 1);
     pm_histogram_merge(&h, &other);
     assert_true(h.min == 1000 && h.max == 1000 && h.count == 1 && h.sum == 1000);
+    struct pm_histogram wider = {0};
+    pm_histogram_record(&wider, 10);
+    pm_histogram_record(&wider, 5000);
+    pm_histogram_merge(&h, &wider);
+    assert_true(h.min == 10 && h.max == 5000 && h.count == 3 && h.sum == 6010);
+    pm_histogram_merge(&wider, &other); /* lies between */
+    assert_true(wider.min == 10 && wider.max == 5000 && wider.count == 3);
 }
 
 static void small_values_are_exact(void **state)

@@ -179,7 +179,8 @@ static void durations(void **state)
     refused(PM_OPT_DURATION, "20parsec", "\"20parsec\" has an unknown unit (allowed: ns us ms s min h)");
     refused(PM_OPT_DURATION, "20 us", "has an unknown unit");
     refused(PM_OPT_DURATION, "-1s", "is negative");
-    refused(PM_OPT_DURATION, "300000000000s", "is too large");
+    round_trip(PM_OPT_DURATION, "9223372036s", "9223372036s");
+    refused(PM_OPT_DURATION, "9223372037s", "is too large"); /* more than 2^63 ns */
     refused(PM_OPT_DURATION, "1e308h", "is too large");
     refused(PM_OPT_DURATION, "1e-305ns", "is too small");
     refused(PM_OPT_DURATION, "nan", "is not a number");
