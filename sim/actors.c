@@ -149,9 +149,10 @@ static void deliver(void *self, struct pm_ctx *ctx)
     box->tick_at_ns = PM_TIME_NEVER;
     sim_tick_at(node, tick_at_ns);
     struct pm_message *m = box->first;
+    struct pm_message *last = ctx->worker == NULL ? box->last : NULL;
     box->first = box->last = NULL;
     box->n_messages = 0;
-    while (m != NULL) {
+    while (m != last) {
         struct pm_message *next = m->next;
         sim_send(node, m, agent->background);
         m = next;
@@ -159,6 +160,8 @@ static void deliver(void *self, struct pm_ctx *ctx)
     for (uint32_t i = 0; i < box->n_wakes; i++)
         wake(node, box->wakes[i]);
     box->n_wakes = 0;
+    if (last != NULL)
+        sim_send_last(node, last);
 }
 
 /* ---- memory ---- */

@@ -85,11 +85,11 @@ static void handle(struct sim_node *node)
         sim_check_memory(node);
 }
 
-void sim_serve(struct sim_node *node)
+struct pm_message *sim_serve(struct sim_node *node)
 {
     node->server_called = false;
     if (node->serving)
-        return;
+        return NULL;
     node->serving = true;
     for (;;) {
         if (node->tick_due && node->sim->live > 0)
@@ -100,5 +100,8 @@ void sim_serve(struct sim_node *node)
             break;
     }
     node->serving = false;
+    struct pm_message *carry = node->carry;
+    node->carry = NULL;
     sim_stop_if_done(node->sim);
+    return carry;
 }

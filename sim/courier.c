@@ -43,7 +43,13 @@ static void courier_main(int argc, char **argv)
             sim->events++;
             hand_over(c);
         }
-        sim_serve(c->to);
+        struct pm_message *next = sim_serve(c->to);
+        if (next != NULL) {
+            c->from = c->to;
+            c->to = &sim->nodes[next->destination];
+            c->message = next;
+            continue;
+        }
         c->to = NULL;
         c->next = sim->idle;
         sim->idle = c;
@@ -122,10 +128,10 @@ void sim_arrive(struct sim_node *node, struct pm_message *m)
     sim_call_server(node);
 }
 
-void sim_send(struct sim_node *from, struct pm_message *m, bool background)
+/* Counts a message; true when it still has to cross SimGrid's network. */
+static bool begin(struct sim_node *from, struct sim_node *to, struct pm_message *m, bool background)
 {
     struct sim *sim = from->sim;
-    struct sim_node *to = &sim->nodes[m->destination];
     m->next = NULL;
     m->spare = background;
     m->sent_bytes = 0;
@@ -133,11 +139,11 @@ void sim_send(struct sim_node *from, struct pm_message *m, bool background)
     sim->foreground += !background;
     if (to == from || (m->wire.flags & PM_FLAG_UNCHARGED)) {
         sim_arrive(to, m);
-        return;
+        return false;
     }
     if (sim->settings->network == SIM_QUEUE) {
         sim_queue_send(from, to, m);
-        return;
+        return false;
     }
     struct sim_pair *pair = sim_pair(from, to);
     if (pair->first == NULL)
@@ -145,5 +151,23 @@ void sim_send(struct sim_node *from, struct pm_message *m, bool background)
     else
         pair->last->next = m;
     pair->last = m;
-    assign(sim, from, to, m);
+    return true;
+}
+
+void sim_send(struct sim_node *from, struct pm_message *m, bool background)
+{
+    struct sim_node *to = &from->sim->nodes[m->destination];
+    if (begin(from, to, m, background))
+        assign(from->sim, from, to, m);
+}
+
+void sim_send_last(struct sim_node *from, struct pm_message *m)
+{
+    struct sim_node *to = &from->sim->nodes[m->destination];
+    if (!begin(from, to, m, from->agent.background))
+        return;
+    if (from->inbox_first == NULL && !from->tick_due && from->agent.pending_ns < 1)
+        from->carry = m;
+    else
+        assign(from->sim, from, to, m);
 }

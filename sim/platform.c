@@ -43,14 +43,18 @@ static uint32_t fattree(uint32_t n, char *text, size_t size)
     return leaf * leaves;
 }
 
-/* Three dimensions as equal as possible; SimGrid wants two hosts at least. */
+/* Up to three dimensions, as equal as possible; SimGrid wants two hosts at least, and no second dimension of one. */
 static uint32_t torus(uint32_t n, char *text, size_t size)
 {
-    uint32_t x = (uint32_t)ceil(cbrt(n) - 1e-9);
+    uint32_t x = n < 2 ? 2 : (uint32_t)ceil(cbrt(n) - 1e-9);
     uint32_t y = (uint32_t)ceil(sqrt((double)n / x) - 1e-9), z = (n + x * y - 1) / (x * y);
-    if (n < 2)
-        x = 2;
-    snprintf(text, size, "topology=\"TORUS\" topo_parameters=\"%u,%u,%u\"", x, y, z);
+    char dimensions[48];
+    int length = snprintf(dimensions, sizeof dimensions, "%u", x);
+    if (y > 1)
+        length += snprintf(dimensions + length, sizeof dimensions - (size_t)length, ",%u", y);
+    if (z > 1)
+        snprintf(dimensions + length, sizeof dimensions - (size_t)length, ",%u", z);
+    snprintf(text, size, "topology=\"TORUS\" topo_parameters=\"%s\"", dimensions);
     return x * y * z;
 }
 

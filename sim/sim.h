@@ -141,6 +141,7 @@ struct sim_node {
     struct pm_ctx *communicator;
     struct sim_agent agent; /* the communicator's */
     struct pm_message *inbox_first, *inbox_last;
+    struct pm_message *carry; /* for whoever is serving, when it has ended */
     bool serving, server_called, tick_due;
     int64_t tick_at_ns;
     uint64_t handled;
@@ -243,6 +244,9 @@ void sim_stop_if_done(struct sim *sim);
 struct sim_pair *sim_pair(struct sim_node *from, const struct sim_node *to);
 /* Hands a message of `from` to the network. */
 void sim_send(struct sim_node *from, struct pm_message *m, bool background);
+/* The same for the last message of what the communicator delivers: when it has nothing else to do, whoever
+ * plays it carries the message, which saves waking another courier. */
+void sim_send_last(struct sim_node *from, struct pm_message *m);
 void sim_inbox_add(struct sim_node *node, struct pm_message *m);
 /* Appends to the inbox and sees to it that somebody serves it. */
 void sim_arrive(struct sim_node *node, struct pm_message *m);
@@ -251,8 +255,9 @@ void sim_call_server(struct sim_node *node);
 void sim_couriers_stop(struct sim *sim);
 
 /* communicator.c */
-/* Plays the node's communicator until there is nothing to do, unless somebody does already. */
-void sim_serve(struct sim_node *node);
+/* Plays the node's communicator until there is nothing to do, unless somebody does already. Returns a message
+ * that the calling courier is to carry next, or NULL. */
+struct pm_message *sim_serve(struct sim_node *node);
 /* Asks for a tick at that time or earlier. */
 void sim_tick_at(struct sim_node *node, int64_t at_ns);
 /* The date of a tick has come. */
