@@ -114,8 +114,7 @@ static void memnet_deliver(void *self, struct pm_ctx *ctx)
     if (outbox->n_wakes > 0)
         pause_at_random(agent);
     for (uint32_t i = 0; i < outbox->n_wakes; i++) {
-        PM_ASSERT(outbox->wakes[i] < net->job->workers && outbox->wake_listed[outbox->wakes[i]]);
-        outbox->wake_listed[outbox->wakes[i]] = 0;
+        PM_ASSERT(outbox->wakes[i] < net->job->workers && !outbox->wake_listed[outbox->wakes[i]]);
         wake(&net->agents[memnet_agent_index(net, agent->node, outbox->wakes[i])]);
     }
     outbox->n_wakes = 0;
