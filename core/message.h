@@ -7,8 +7,8 @@
  * then the backend, then the context that handles it; whoever owns it last frees it with pm_message_free.
  *
  * Body layout, in this order, every section 4-byte aligned and keys 8-byte aligned because the header is 48 bytes:
- *   keys     n_keys x u64
- *   meta     n_keys x pm_meta_bytes(wire) bytes: u64 versions of ANSWER, u32 entry numbers of indexed REPLY/ACCESS,
+ *   keys     n_keys x u64, but none in a REPLY, whose keys the origin knows
+ *   meta     n_keys x pm_meta_bytes(wire) bytes: u64 stamps of ANSWER, u32 entry numbers of indexed REPLY/ACCESS,
  *            u32 entry flags of ROUND
  *   values   n_floats x f32
  *   blob     the rest: doubles of a reduction, statistics, private bytes of a policy                                  */
@@ -64,11 +64,13 @@ struct pm_wire {
     uint32_t origin;       /* node whose worker asked; = source except in forwards */
     uint32_t n_keys;
     uint32_t n_floats;
-    uint32_t request;      /* the request at the origin that a REPLY answers */
-    uint16_t worker;       /* the worker at the origin; channel in rounds */
-    uint16_t sub;          /* private kind of PRIVATE; otherwise 0 */
-    uint64_t number;       /* need of a request, stamp of an answer, clock, round or wave number */
-    uint64_t updates;      /* pushes merged into the deltas of this message (ROUND, COLLECT) */
+    uint32_t request;      /* ACCESS, REPLY: the operation at the origin */
+    uint16_t worker;       /* the worker at the origin */
+    uint16_t sub;          /* private kind of PRIVATE; 1 in the last message of a COLLECT or SPREAD; otherwise 0 */
+    uint64_t number;       /* need of a request, clock, number of a round, a barrier or a wave */
+    uint32_t first;        /* ACCESS, REPLY: the operation's entry that the first key is (unless indexed); ROUND: its place in
+                              the sender's sequence to this node; ANSWER: the last ROUND of the receiver that it knows of */
+    uint32_t updates;      /* pushes merged into the deltas of this message (ROUND, COLLECT) */
 };
 _Static_assert(sizeof(struct pm_wire) == PM_WIRE_BYTES, "no padding on the wire");
 
@@ -97,8 +99,25 @@ struct pm_message *pm_message_new(enum pm_message_kind kind, const struct pm_sha
 struct pm_message *pm_message_raw(uint32_t length_bytes);
 void pm_message_free(struct pm_message *m);
 
-/* Bytes of metadata per key for this kind and these flags. */
-uint32_t pm_meta_bytes(const struct pm_wire *w);
+/* Bytes of a key and of metadata per key for this kind and these flags. */
+static inline uint32_t pm_key_bytes(const struct pm_wire *w)
+{
+    return w->kind == PM_MSG_REPLY ? 0 : (uint32_t)sizeof(pm_key);
+}
+static inline uint32_t pm_meta_bytes(const struct pm_wire *w)
+{
+    switch (w->kind) {
+    case PM_MSG_ACCESS:
+    case PM_MSG_REPLY:
+        return (w->flags & PM_FLAG_INDEXED) ? 4 : 0;
+    case PM_MSG_ROUND:
+        return 4;
+    case PM_MSG_ANSWER:
+        return 8;
+    default:
+        return 0;
+    }
+}
 /* Length that the header's counts imply without the blob, or 0 when they overflow the limit. */
 uint64_t pm_body_bytes(const struct pm_wire *w);
 
@@ -121,7 +140,7 @@ static inline pm_key *pm_message_keys(struct pm_message *m)
 }
 static inline void *pm_message_meta(struct pm_message *m)
 {
-    return (char *)&m->wire + PM_WIRE_BYTES + 8u * (size_t)m->wire.n_keys;
+    return (char *)&m->wire + PM_WIRE_BYTES + (size_t)pm_key_bytes(&m->wire) * m->wire.n_keys;
 }
 static inline float *pm_message_values(struct pm_message *m)
 {

@@ -67,6 +67,7 @@ struct pm_worker {
     pm_clock clock;               /* atomic */
     uint32_t clock_held;          /* atomic: waits in pm_advance_clock for a kick */
     uint32_t blocked;             /* atomic: is in, or about to enter, ops->block */
+    uint32_t in_collective;       /* atomic: has entered a barrier, reduction or drain and was not released */
     struct pm_requests *requests; /* tickets and unanswered requests */
     struct pm_samples *samples;   /* prepared samples */
     uint64_t collectives;         /* barriers, reductions and drains entered */
@@ -83,6 +84,7 @@ struct pm_node_config {
     const struct pm_model *model; /* outlives the node */
     const struct pm_workload *workload;
     const void *workload_state; /* opened by the backend, once per process */
+    const uint64_t *census;     /* modelled bytes of the owned keys of each node (pm_opened.census), or NULL */
     uint64_t seed;
     bool with_values, dense;
     uint32_t max_message; /* 0 = default */
@@ -134,7 +136,11 @@ int pm_train_worker(struct pm_worker *worker, void *arg);
 struct pm_opened {
     void *state;
     struct pm_model model;
+    uint64_t *census; /* per node: modelled bytes of the keys that it owns at the start; NULL when the policy places keys */
 };
+/* The policy's traits under these options, without a node. */
+int pm_policy_traits(const struct pm_policy *policy, const struct pm_values *options, struct pm_traits *traits,
+                     struct pm_error *err);
 int pm_job_open(const struct pm_job *job, struct pm_opened *opened, struct pm_error *err);
 void pm_job_close(const struct pm_job *job, struct pm_opened *opened);
 

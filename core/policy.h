@@ -52,21 +52,24 @@ struct pm_traits {
     bool track_changes;  /* core lists changed main copies, for exchange */
     bool min_clock;      /* nodes tell each other their minimum clock */
     uint32_t max_nodes;  /* 0 = any; 1 = this policy always runs on one node */
+    size_t key_bytes;    /* zeroed private bytes with every slot that has a value (pm_key_private) */
     enum pm_consistency promise_sync, promise_async;
 };
 
-/* What an owner does for a node that asks for a refresh. */
-enum pm_grant { PM_GRANT_ONCE, PM_GRANT_REPLICA };
+/* What an owner answers to a read or a refresh. */
+enum pm_serve {
+    PM_SERVE_LATER, /* keep the request; asked again at the next kick */
+    PM_SERVE_VALUE, /* answer with the value that it has now */
+};
 
 struct pm_policy {
     uint32_t abi;
     const char *name, *summary;
     const struct pm_option *options;
     size_t node_bytes; /* zeroed private state per node, handed to every hook as `state` */
-    size_t key_bytes;  /* zeroed private state per slot that has a value (pm_slot_private) */
 
     /* Mandatory. Fills traits (zeroed before), reads options. PM_OK or an error with text. Called once per node, before
-     * anything else; also on a node without backend, to list and to census. */
+     * anything else; also with node = NULL and zeroed state, then fini, to learn the traits. May allocate. */
     int (*init)(struct pm_node *node, void *state, const struct pm_values *options, struct pm_traits *traits,
                 struct pm_error *err);
     void (*fini)(struct pm_node *node, void *state);
@@ -76,22 +79,26 @@ struct pm_policy {
     /* Does `at` hold a replica of a key that it does not own, from the start? Default: no. */
     bool (*replicated)(const struct pm_node *node, const void *state, pm_key key, pm_node_id at);
 
-    /* May this worker's operation use the slot? Asked as traits say, under the slot's latch. The slot of an absent key is
-     * created for the question (state PM_SLOT_ABSENT). A hook that answers PM_WAIT must have made sure that something
-     * comes: pm_refresh, or a kick when a clock rises. */
+    /* May this worker's operation use the slot? Asked as traits say, for pulls and pushes, under the slot's latch, on whichever
+     * context looks at the operation; the worker's clock is the present one. The slot of an absent key is created for the
+     * question (state PM_SLOT_ABSENT); core looks at the slot again after the hook. A hook that answers PM_WAIT must
+     * have made sure that something comes: pm_refresh, or a kick when a clock rises. Operations that wait are each asked
+     * about on their own: none waits behind another. */
     enum pm_verdict (*usable)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_key key,
                               struct pm_slot *slot, enum pm_op_kind op);
     /* Number that a worker's requests and refreshes carry to the owner (SSP: the least clock it accepts). Default 0. */
     uint64_t (*need)(struct pm_ctx *ctx, void *state, struct pm_worker *worker);
     /* Next hop of an access to a key that is not here. `slot` may be NULL. Default: the owner at the start. */
     pm_node_id (*route)(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, uint32_t hop);
-    /* At the owner, under the latch: answer this read now (true, and *stamp goes into the answer) or keep it until
-     * the next kick (false). Default: now, stamp 0. Not asked for pushes or for reads of the model. */
-    bool (*serve)(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, pm_node_id from,
+    /* At the owner, under the latch: answer this read or refresh now (*stamp goes into the answer) or later. Default: now,
+     * stamp 0. Asked after a delta that came along was merged; not asked for pushes or for reads of the model. */
+    enum pm_serve (*serve)(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, pm_node_id from,
                   uint64_t need, uint64_t *stamp);
-    /* At the owner, under the latch: `from` asked for a refresh (on) or dropped its replica (off). */
+    /* At the owner, under the latch: `from` asked for a refresh (on; before serve; each time) or dropped its replica (off;
+     * after its last delta was merged). */
     void (*interest)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, pm_node_id from, bool on);
-    /* A value with this stamp was installed in a replica here; queued operations are looked at right after. */
+    /* A value with this stamp was installed in a replica here (value, version and PM_SLOT_READY are set); queued operations
+     * are looked at right after. */
     void (*installed)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, uint64_t stamp);
 
     /* The worker is about to raise its clock to c: the place to ship logs. What it sends is on its way before the clock
@@ -99,7 +106,8 @@ struct pm_policy {
     void (*advance)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_clock c);
     /* The worker's clock is c now: PM_USE lets it go on, PM_WAIT holds it until a kick makes core ask again. */
     enum pm_verdict (*clock)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_clock c);
-    /* The minimum clock over all workers, as known here, is now c. Needs traits.min_clock. */
+    /* The minimum clock over all workers, as known here, has risen to c (it may fall silently after a barrier). Holds no
+     * latch; not called twice at a time. Needs traits.min_clock. */
     void (*min_clock)(struct pm_ctx *ctx, void *state, pm_clock c);
     /* Intent (clocks [start, end)) or localize (start = end = PM_CLOCK_NOW) for keys, already checked. */
     void (*hint)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, const pm_key *keys, size_t n,
@@ -116,12 +124,14 @@ struct pm_policy {
     int64_t (*round)(struct pm_ctx *ctx, void *state, int64_t now_ns);
     /* A private message (wire.sub, wire.number, blob); core frees it. PM_OK or PM_E_MESSAGE. */
     int (*message)(struct pm_ctx *ctx, void *state, struct pm_message *m);
-    /* All workers of this node are waiting in a drain: send every update that is still collected here, and keep doing so
-     * (it is called again for each wave) until nothing is left. */
+    /* All workers of this node are waiting in a drain: send every update that is still collected here. Called again for
+     * each wave until, cluster-wide, updates pushed = updates applied and messages sent = received, twice. */
     void (*drain)(struct pm_ctx *ctx, void *state);
 };
 
-/* ---- Verbs that core offers to hooks. Each may be called from any hook on that hook's own context. ---- */
+/* ---- Verbs that core offers to hooks, on the hook's own context. Those "under the latch" are for hooks that get a slot, or
+ * between pm_slot_open and pm_slot_close; those "outside any latch" are for the others. What they send is grouped per
+ * destination and leaves when the transition ends. ---- */
 
 /* Home of a key: hash(key) mod N. */
 pm_node_id pm_home(const struct pm_node *node, pm_key key);
@@ -132,7 +142,7 @@ struct pm_node *pm_ctx_node(struct pm_ctx *ctx);
 uint32_t pm_worker_index(const struct pm_worker *worker); /* within its node */
 pm_clock pm_worker_clock(const struct pm_worker *worker);
 /* Minimum clock over all workers of the cluster, as known here; finished and waiting workers count as infinite
- * (PM_CLOCK_INFINITE when all are). Needs traits.min_clock. */
+ * (PM_CLOCK_INFINITE when all are). May be called under a latch. Needs traits.min_clock. */
 pm_clock pm_min_clock(const struct pm_node *node);
 int64_t pm_now_ns(struct pm_ctx *ctx);
 
@@ -145,8 +155,12 @@ void pm_replicate(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 /* Outside any latch: sends every update collected in this node's replicas to the owners, one message per destination. */
 void pm_send_deltas(struct pm_ctx *ctx);
-/* Under the latch of an owned slot: sends its value to the replica at `to`, with this stamp. */
-void pm_push_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_id to, uint64_t stamp);
+/* For hooks that get no slot: the slot of a key, latched (made absent if there is none), until closed. One at a time; verbs
+ * that say "outside any latch" not in between. */
+struct pm_slot *pm_slot_open(struct pm_ctx *ctx, pm_key key);
+void pm_slot_close(struct pm_ctx *ctx, struct pm_slot *slot);
+/* Under the latch of a slot that has a value: the policy's own traits.key_bytes for it. */
+void *pm_key_private(struct pm_ctx *ctx, const struct pm_slot *slot);
 /* Outside any latch: looks again at everything that waits: queued operations, deferred requests, workers held back by the
  * clock hook, in the order in which they came. */
 void pm_kick(struct pm_ctx *ctx);

@@ -6,8 +6,8 @@
  *
  * A slot with a value points into a block: private bytes of the policy | value[len] | merged (u32) | delta[len], the last
  * two in replicas only. With `--values none` value and delta have no floats. A replica's value includes its own updates;
- * the delta holds those that the owner has not been sent, `merged` how many pushes they are. While a replica is not
- * ready its value holds the own updates made since it asked, so that the answer can be added to it.
+ * the delta holds those that the owner has not been sent, `merged` how many pushes they are. The value of a replica that
+ * is not ready means nothing.
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be peeked at
  * without it. One slot latch at a time; under it only the node's queue, dirty-list and pool latches may be taken. */

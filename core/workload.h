@@ -27,7 +27,7 @@ struct pm_worker;
 
 /* The cluster that a workload divides its work over. Ranks: rank = node * workers + index. */
 struct pm_task {
-    uint32_t nodes, workers;
+    uint32_t nodes, workers, epochs;
     uint64_t seed;
     bool with_values; /* false: --values none; updates are not computed */
 };
@@ -37,6 +37,7 @@ struct pm_model {
     struct pm_layout layout;                                       /* keys and lengths */
     struct pm_distribution *distributions[PM_DISTRIBUTIONS_MAX]; /* of sampling accesses */
     uint32_t n_distributions;
+    bool sub_epochs; /* batches may carry barrier_before */
 };
 
 /* One batch, reused: the workload fills the arrays through pm_batch_* and sets the rest. */

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A worker's operations: what is here is served here, the rest becomes requests, one per destination and max_message. */
+#include "core/internal.h"
+#include "core/scratch.h"
+
+/* How far ahead of the access slots and values are fetched into the cache. */
+enum { AHEAD_SLOT = 12, AHEAD_VALUE = 5 };
+
+struct access {
+    struct pm_worker *worker;
+    struct pm_ctx *ctx;
+    enum pm_op_kind kind;
+    bool model;      /* reads main copies only */
+    const pm_key *keys;
+    uint32_t n;
+    float *out;
+    const float *in;
+    uint32_t n_misses;
+    uint64_t how[PM_HOWS];
+};
+
+pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slot, uint32_t hop)
+{
+    const struct pm_policy *p = ctx->node->policy;
+    return p->route ? p->route(ctx, ctx->node->policy_state, key, slot, hop) : pm_owner_at_start(ctx->node, key);
+}
+
+enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, struct pm_slot *slot,
+                         enum pm_op_kind kind)
+{
+    const struct pm_node *node = ctx->node;
+    const struct pm_traits *t = &node->traits;
+    bool gated = slot->state == PM_SLOT_OWNED     ? t->gate_owned
+                 : slot->state == PM_SLOT_REPLICA ? t->gate_replicas
+                                                  : t->gate_absent;
+    if (gated)
+        return node->policy->usable(ctx, node->policy_state, w, key, slot, kind);
+    if (slot->state == PM_SLOT_OWNED)
+        return PM_USE;
+    return slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_READY) ? PM_USE : PM_ASK;
+}
+
+void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update, enum pm_op_kind kind)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t length = pm_stored(node, key);
+    const struct pm_workload *workload = node->config.workload;
+    slot->version++;
+    if (kind == PM_OP_SET)
+        pm_copy(slot->value, update, length);
+    else if (workload->apply && length)
+        workload->apply(node->config.workload_state, key, length, slot->value, update);
+    else
+        pm_add(slot->value, update, length);
+    if (!node->traits.track_changes || (slot->flags & PM_SLOT_CHANGED))
+        return;
+    pm_node_id other = (node->config.id + 1) % node->config.nodes;
+    if (other != node->config.id && pm_replicated_at(node, key, other)) {
+        slot->flags |= PM_SLOT_CHANGED;
+        pm_mark(ctx, &node->changed, key);
+    }
+}
+
+void pm_apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t length = pm_length(node, key);
+    if (node->config.with_values) {
+        pm_add(slot->value, update, length);
+        pm_add(pm_slot_delta(&node->slots, slot, length), update, length);
+    }
+    ++*pm_slot_merged(&node->slots, slot, length);
+    if (!(slot->flags & PM_SLOT_DIRTY)) {
+        slot->flags |= PM_SLOT_DIRTY;
+        pm_mark(ctx, &node->dirty, key);
+    }
+}
+
+void pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, enum pm_op_kind kind, float *out,
+                    const float *in)
+{
+    if (kind == PM_OP_PULL)
+        pm_copy(out, slot->value, pm_stored(ctx->node, key));
+    else if (slot->state == PM_SLOT_OWNED)
+        pm_apply_owned(ctx, key, slot, in, kind);
+    else
+        pm_apply_replica(ctx, key, slot, in);
+}
+
+/* Under the latch: serves the key if the verdict allows; returns the verdict. */
+static enum pm_verdict try_slot(struct access *a, pm_key key, struct pm_slot *slot, uint32_t place)
+{
+    enum pm_verdict v;
+    if (slot->state == PM_SLOT_OWNED && (a->model || !a->ctx->node->traits.gate_owned))
+        v = PM_USE;
+    else
+        v = a->model ? PM_ASK : pm_judge(a->ctx, a->worker, key, slot, a->kind);
+    if (v != PM_USE)
+        return v;
+    a->how[slot->state == PM_SLOT_OWNED ? PM_HOW_LOCAL : PM_HOW_REPLICA]++;
+    pm_serve_local(a->ctx, key, slot, a->kind, a->out ? a->out + place : NULL, a->in ? a->in + place : NULL);
+    return PM_USE;
+}
+
+/* A read of a key of which a sparse store has nothing, at its initial value: served without making a slot. */
+static bool read_initial(struct access *a, pm_key key, uint32_t place)
+{
+    struct pm_node *node = a->ctx->node;
+    bool owned = pm_owner_at_start(node, key) == node->config.id;
+    const struct pm_traits *t = &node->traits;
+    if (a->kind != PM_OP_PULL || (owned ? t->gate_owned && !a->model : t->gate_replicas || a->model))
+        return false;
+    if (!owned && !pm_replicated_at(node, key, node->config.id))
+        return false;
+    a->how[owned ? PM_HOW_LOCAL : PM_HOW_REPLICA]++;
+    if (a->out)
+        pm_initial_value(node, key, a->out + place);
+    return true;
+}
+
+/* Notes a key that is not served yet. The scratch has room. */
+static void miss(struct access *a, pm_key key, uint32_t place)
+{
+    a->ctx->scratch->misses[a->n_misses++] = (struct pm_miss){.key = key, .place = place};
+}
+
+/* Serves what is here and notes the rest. */
+static int serve_here(struct access *a)
+{
+    struct pm_node *node = a->ctx->node;
+    struct pm_slots *slots = &node->slots;
+    uint32_t place = 0, n = a->n;
+    for (uint32_t i = 0; i < n && i < AHEAD_SLOT; i++)
+        pm_slots_prefetch(slots, a->keys[i]);
+    for (uint32_t i = 0; i < n; i++) {
+        pm_key key = a->keys[i];
+        if (i + AHEAD_SLOT < n)
+            pm_slots_prefetch(slots, a->keys[i + AHEAD_SLOT]);
+        if (slots->dense && i + AHEAD_VALUE < n)
+            __builtin_prefetch(__atomic_load_n(&slots->dense[a->keys[i + AHEAD_VALUE]].value, __ATOMIC_RELAXED));
+        struct pm_slot *slot = pm_slots_find(slots, key);
+        if (!slot && !read_initial(a, key, place)) {
+            int rc = pm_slot_make(node, key, &slot);
+            if (rc != PM_OK)
+                return rc;
+            if (!slot)
+                miss(a, key, place);
+        }
+        if (slot) {
+            pm_slot_lock(slots, slot);
+            if (try_slot(a, key, slot, place) != PM_USE)
+                miss(a, key, place);
+            pm_slot_unlock(slots, slot);
+        }
+        place += pm_length(node, key);
+    }
+    return PM_OK;
+}
+
+/* Without shared memory every key goes through a communicator, even of this node. */
+static void miss_all(struct access *a)
+{
+    uint32_t place = 0;
+    for (uint32_t i = 0; i < a->n; i++) {
+        miss(a, a->keys[i], place);
+        place += pm_length(a->ctx->node, a->keys[i]);
+    }
+}
+
+/* One ACCESS message for `count` entries, whose values (of pushes) are at in + place. */
+static struct pm_message *request(struct pm_ctx *ctx, enum pm_op_kind kind, const struct pm_entry *entries,
+                                  uint32_t count, const float *in)
+{
+    const struct pm_node *node = ctx->node;
+    struct pm_shape shape = {.n_keys = count, .with_values = node->config.with_values};
+    if (kind != PM_OP_PULL)
+        for (uint32_t i = 0; i < count; i++)
+            shape.n_floats += pm_length(node, entries[i].key);
+    struct pm_message *m = pm_message_new(PM_MSG_ACCESS, &shape);
+    if (!m)
+        return NULL;
+    pm_key *keys = pm_message_keys(m);
+    float *values = pm_message_values(m);
+    for (uint32_t i = 0; i < count; i++) {
+        keys[i] = entries[i].key;
+        if (shape.n_floats == 0)
+            continue;
+        uint32_t length = pm_stored(node, entries[i].key);
+        pm_copy(values, in + entries[i].place, length);
+        values += length;
+    }
+    m->wire.op = (uint8_t)kind;
+    m->wire.origin = node->config.id;
+    return m;
+}
+
+static void name_request(struct pm_message *m, const struct pm_entry_ref *ref, uint64_t need)
+{
+    m->wire.request = pm_op_request(ref);
+    m->wire.worker = (uint16_t)ref->worker;
+    m->wire.first = ref->entry;
+    m->wire.number = need;
+}
+
+static uint64_t need_of(struct pm_ctx *ctx, struct pm_worker *w)
+{
+    const struct pm_node *node = ctx->node;
+    return node->policy->need ? node->policy->need(ctx, node->policy_state, w) : 0;
+}
+
+void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_id to)
+{
+    struct pm_entry entry = {.key = waiter->key};
+    struct pm_message *m = request(ctx, waiter->kind, &entry, 1, waiter->in);
+    PM_ASSERT(m, "out of memory for a request that waited");
+    name_request(m, &waiter->ref, need_of(ctx, &ctx->node->workers[waiter->ref.worker]));
+    pm_emit(ctx, m, to);
+}
+
+/* How many entries from the first fit a message: both the request and its reply stay below max_message. */
+static uint32_t fitting(const struct pm_node *node, const struct pm_entry *entries, uint32_t n)
+{
+    uint64_t bytes = PM_WIRE_BYTES;
+    uint32_t i = 0;
+    for (; i < n; i++) {
+        bytes += sizeof(pm_key) + 4ull * pm_length(node, entries[i].key);
+        if (i && bytes > node->config.max_message)
+            break;
+        if (!node->traits.group)
+            return 1;
+    }
+    return i;
+}
+
+static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t first, uint32_t n,
+                        pm_node_id to)
+{
+    uint64_t need = a->model ? 0 : need_of(a->ctx, a->worker);
+    for (uint32_t done = 0; done < n;) {
+        uint32_t count = fitting(a->ctx->node, &op->entries[first + done], n - done);
+        struct pm_message *m = request(a->ctx, a->kind, &op->entries[first + done], count, a->in);
+        if (!m)
+            return PM_E_MEMORY;
+        ref.entry = first + done;
+        name_request(m, &ref, need);
+        if (a->model)
+            m->wire.flags |= PM_FLAG_MODEL;
+        pm_emit(a->ctx, m, to);
+        done += count;
+    }
+    return PM_OK;
+}
+
+/* Queues one entry here, under its slot's latch. */
+static int wait_here(struct access *a, struct pm_slot *slot, struct pm_entry_ref ref, const struct pm_miss *missed)
+{
+    struct pm_waiter waiter = {.key = missed->key, .ref = ref, .kind = (uint8_t)a->kind};
+    waiter.in = a->in ? a->in + missed->place : NULL;
+    waiter.out = a->out ? a->out + missed->place : NULL;
+    a->how[PM_HOW_QUEUED]++;
+    return pm_queue_add(a->ctx, slot, &waiter);
+}
+
+/* Settles each missed key under its latch: served after all, queued here (entries from the end), or to be asked for, which
+ * leaves its destination in the miss. Returns how many were served, or an error. */
+static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
+                         uint32_t *n_served)
+{
+    struct pm_node *node = a->ctx->node;
+    bool shared = node->traits.shared_memory || a->model;
+    uint64_t kicks = pm_kicks(node);
+    for (uint32_t i = 0; i < a->n_misses; i++) {
+        struct pm_miss *m = &a->ctx->scratch->misses[i];
+        struct pm_slot *slot = shared ? pm_slots_find(&node->slots, m->key) : NULL;
+        m->to = PM_NODE_NONE;
+        if (slot)
+            pm_slot_lock(&node->slots, slot);
+        enum pm_verdict v = slot ? try_slot(a, m->key, slot, m->place) : PM_ASK;
+        int rc = PM_OK;
+        if (v == PM_ASK) {
+            m->to = a->model || !shared ? pm_owner_at_start(node, m->key) : pm_next_hop(a->ctx, m->key, slot, 0);
+            a->how[PM_HOW_REMOTE]++;
+        } else if (v == PM_WAIT) {
+            ref.entry = op->n - ++*n_waiting;
+            op->entries[ref.entry] = (struct pm_entry){.key = m->key, .place = m->place};
+            rc = wait_here(a, slot, ref, m);
+        } else {
+            ++*n_served;
+        }
+        if (slot)
+            pm_slot_unlock(&node->slots, slot);
+        if (rc != PM_OK)
+            return rc;
+        if (v == PM_WAIT && pm_kicks(node) != kicks)
+            pm_queue_retry(a->ctx, m->key); /* a kick came between the question and the queueing */
+    }
+    return PM_OK;
+}
+
+/* Sorts the misses to be asked for by destination, keeping their order, and sends them. */
+static int ask(struct access *a, struct pm_op *op, const struct pm_entry_ref *ref)
+{
+    struct pm_scratch *s = a->ctx->scratch;
+    if (pm_group_reserve(s, a->n_misses) != PM_OK)
+        return PM_E_MEMORY;
+    for (uint32_t i = 0; i < a->n_misses; i++)
+        if (s->misses[i].to != PM_NODE_NONE)
+            pm_group_add(s, i, s->misses[i].to);
+    uint32_t at = 0;
+    int rc = PM_OK;
+    for (uint32_t t = 0; t < s->n_touched && rc == PM_OK; t++) {
+        uint32_t first = at;
+        for (uint32_t i = s->head[s->touched[t]]; i != UINT32_MAX; i = s->next[i])
+            op->entries[at++] = (struct pm_entry){.key = s->misses[i].key, .place = s->misses[i].place};
+        rc = send_entries(a, op, *ref, first, at - first, s->touched[t]);
+    }
+    pm_group_clear(s);
+    return rc;
+}
+
+static pm_ticket finish_elsewhere(struct access *a)
+{
+    struct pm_entry_ref ref;
+    int rc;
+    struct pm_op *op = pm_op_open(a->worker, a->n_misses, a->kind, &ref, &rc);
+    if (!op)
+        return rc;
+    op->out = a->out;
+    op->in = a->in;
+    uint32_t n_waiting = 0, n_served = 0;
+    rc = settle_misses(a, op, ref, &n_waiting, &n_served);
+    if (rc == PM_OK)
+        rc = ask(a, op, &ref);
+    pm_ticket ticket = pm_op_ticket(&ref);
+    if (n_served)
+        pm_op_settle(a->ctx, &ref, n_served);
+    return rc == PM_OK ? ticket : rc;
+}
+
+static void count_access(struct access *a, uint64_t floats)
+{
+    struct pm_counters *c = &a->ctx->counters;
+    if (a->ctx->uncharged)
+        return;
+    bool read = a->kind == PM_OP_PULL;
+    for (int h = 0; h < PM_HOWS; h++)
+        pm_count(read ? &c->reads[h] : &c->writes[h], a->how[h]);
+    pm_count(&c->keys_asked[!read], a->n);
+    uint64_t here = a->how[PM_HOW_LOCAL] + a->how[PM_HOW_REPLICA];
+    if (a->kind == PM_OP_PUSH) {
+        pm_count(&c->updates_pushed, a->n);
+        pm_count(&c->updates_applied, a->how[PM_HOW_LOCAL]);
+    }
+    pm_charge(a->ctx, PM_CHARGE_LOCAL, 1, a->n, here * (floats / a->n));
+}
+
+/* Keys in range, and not more floats than a place can count; nothing is changed before. */
+static int check(const struct pm_node *node, const pm_key *keys, size_t n, uint64_t *floats)
+{
+    if (n > PM_OP_KEYS_MAX)
+        return PM_E_LIMIT;
+    uint64_t n_keys = node->layout->n_keys;
+    *floats = (uint64_t)n * node->layout->length_uniform;
+    pm_key most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = keys[i] > most ? keys[i] : most;
+    if (most >= n_keys)
+        return PM_E_KEY;
+    if (!node->layout->length_uniform)
+        for (size_t i = 0; i < n; i++)
+            *floats += pm_length(node, keys[i]);
+    return *floats > UINT32_MAX ? PM_E_LIMIT : PM_OK;
+}
+
+static pm_ticket operate(struct pm_worker *w, enum pm_op_kind kind, const pm_key *keys, size_t n, float *out,
+                         const float *in, bool model)
+{
+    struct pm_node *node = w->ctx.node;
+    uint64_t floats;
+    int rc = check(node, keys, n, &floats);
+    if (rc != PM_OK || n == 0)
+        return rc;
+    struct access a = {.worker = w, .ctx = &w->ctx, .kind = kind, .model = model, .keys = keys, .n = (uint32_t)n};
+    if (node->config.with_values) {
+        a.out = out;
+        a.in = in;
+    }
+    struct pm_scratch *s = w->ctx.scratch;
+    if (pm_grow(&s->misses, &s->misses_capacity, n, sizeof *s->misses) != PM_OK)
+        return PM_E_MEMORY;
+    if (node->traits.shared_memory || model)
+        rc = serve_here(&a);
+    else
+        miss_all(&a);
+    pm_ticket ticket = rc != PM_OK ? rc : PM_DONE;
+    if (rc == PM_OK && a.n_misses)
+        ticket = finish_elsewhere(&a);
+    count_access(&a, floats);
+    pm_ctx_deliver(&w->ctx);
+    return ticket;
+}
+
+pm_ticket pm_pull(struct pm_worker *w, const pm_key *keys, size_t n, float *out)
+{
+    return operate(w, PM_OP_PULL, keys, n, out, NULL, false);
+}
+
+pm_ticket pm_push(struct pm_worker *w, const pm_key *keys, size_t n, const float *updates)
+{
+    return operate(w, PM_OP_PUSH, keys, n, NULL, updates, false);
+}
+
+pm_ticket pm_set(struct pm_worker *w, const pm_key *keys, size_t n, const float *values)
+{
+    if (w->ctx.node->traits.replicates)
+        return PM_E_REFUSED;
+    return operate(w, PM_OP_SET, keys, n, NULL, values, false);
+}
+
+int pm_read_model(struct pm_worker *w, const pm_key *keys, size_t n, float *out)
+{
+    bool before = w->ctx.uncharged;
+    w->ctx.uncharged = true;
+    pm_ticket ticket = operate(w, PM_OP_PULL, keys, n, out, NULL, true);
+    int rc = ticket < 0 ? (int)ticket : pm_wait(w, ticket);
+    w->ctx.uncharged = before;
+    return rc;
+}
+
+/* Keys [first, first + n) as an array in the scratch; NULL with *rc. */
+static const pm_key *range_keys(struct pm_worker *w, pm_key first, size_t n, int *rc)
+{
+    struct pm_scratch *s = w->ctx.scratch;
+    *rc = n > PM_OP_KEYS_MAX ? PM_E_LIMIT : pm_grow(&s->range, &s->range_capacity, n, sizeof *s->range);
+    if (*rc == PM_OK && (first > UINT64_MAX - n || first + n > w->ctx.node->layout->n_keys))
+        *rc = PM_E_KEY;
+    if (*rc != PM_OK)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        s->range[i] = first + i;
+    return s->range;
+}
+
+pm_ticket pm_pull_range(struct pm_worker *w, pm_key first, size_t n, float *out)
+{
+    int rc;
+    const pm_key *keys = range_keys(w, first, n, &rc);
+    return keys ? pm_pull(w, keys, n, out) : rc;
+}
+
+pm_ticket pm_push_range(struct pm_worker *w, pm_key first, size_t n, const float *updates)
+{
+    int rc;
+    const pm_key *keys = range_keys(w, first, n, &rc);
+    return keys ? pm_push(w, keys, n, updates) : rc;
+}

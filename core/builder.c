@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ROUND and ANSWER messages in the making: verbs append to them under a slot's latch, deliver turns them into messages. */
+#include "core/builder.h"
+
+static int grow_keys(struct pm_builder *b)
+{
+    if (b->n_keys < b->keys_capacity)
+        return PM_OK;
+    uint32_t capacity = b->keys_capacity ? 2 * b->keys_capacity : 64;
+    pm_key *keys = realloc(b->keys, capacity * sizeof *keys);
+    if (keys)
+        b->keys = keys;
+    uint64_t *meta = realloc(b->meta, capacity * sizeof *meta);
+    if (meta)
+        b->meta = meta;
+    if (!keys || !meta)
+        return PM_E_MEMORY;
+    b->keys_capacity = capacity;
+    return PM_OK;
+}
+
+static int grow_floats(struct pm_builder *b, uint32_t more)
+{
+    size_t capacity = b->floats_capacity;
+    int rc = pm_grow(&b->floats, &capacity, (size_t)b->n_floats + more, sizeof *b->floats);
+    b->floats_capacity = (uint32_t)capacity;
+    return rc;
+}
+
+/* An unused builder at the end of the list, with the arrays of earlier use. */
+static struct pm_builder *append(struct pm_scratch *s)
+{
+    if (s->n_builders == s->builders_capacity) {
+        size_t capacity = s->builders_capacity;
+        size_t before = capacity;
+        PM_ASSERT(pm_grow(&s->builders, &capacity, capacity + 1, sizeof *s->builders) == PM_OK, "out of memory");
+        memset(s->builders + before, 0, (capacity - before) * sizeof *s->builders);
+        s->builders_capacity = (uint32_t)capacity;
+    }
+    return &s->builders[s->n_builders++];
+}
+
+struct pm_builder *pm_builder_for(struct pm_ctx *ctx, enum pm_message_kind kind, pm_node_id to, uint64_t need,
+                                  bool after_refresh)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_scratch *s = ctx->scratch;
+    for (uint32_t i = s->n_builders; i-- > 0;) {
+        struct pm_builder *b = &s->builders[i];
+        if (!b->open || b->to != to || b->kind != kind)
+            continue;
+        uint64_t bytes = PM_WIRE_BYTES + 16ull * b->n_keys + 4ull * b->n_floats;
+        if (b->need == need && bytes < node->config.max_message && !(after_refresh && b->has_refresh))
+            return b;
+        b->open = false;
+    }
+    struct pm_builder *b = append(s);
+    b->to = to;
+    b->kind = (uint8_t)kind;
+    b->open = true;
+    b->has_refresh = false;
+    b->need = need;
+    b->updates = b->n_keys = b->n_floats = 0;
+    if (kind == PM_MSG_ROUND)
+        b->sequence = __atomic_add_fetch(&node->rounds.sequence_out[to], 1, __ATOMIC_RELAXED);
+    else
+        b->sequence = (uint32_t)need;
+    return b;
+}
+
+void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, uint64_t meta, const float *values,
+                    bool has_values)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t stored = has_values ? pm_stored(node, key) : 0;
+    PM_ASSERT(grow_keys(b) == PM_OK && grow_floats(b, stored) == PM_OK, "out of memory");
+    b->keys[b->n_keys] = key;
+    b->meta[b->n_keys++] = meta;
+    pm_copy(b->floats + b->n_floats, values, stored);
+    b->n_floats += has_values ? pm_length(node, key) : 0;
+}
+
+static void finish(struct pm_ctx *ctx, struct pm_builder *b)
+{
+    struct pm_shape shape = {.n_keys = b->n_keys,
+                             .n_floats = b->n_floats,
+                             .with_values = ctx->node->config.with_values};
+    struct pm_message *m = pm_message_new(b->kind, &shape);
+    PM_ASSERT(m, "out of memory for a message of %u keys", b->n_keys);
+    memcpy(pm_message_keys(m), b->keys, b->n_keys * sizeof *b->keys);
+    if (b->kind == PM_MSG_ROUND) {
+        uint32_t *flags = pm_message_meta(m);
+        for (uint32_t i = 0; i < b->n_keys; i++)
+            flags[i] = (uint32_t)b->meta[i];
+    } else {
+        memcpy(pm_message_meta(m), b->meta, b->n_keys * sizeof *b->meta);
+    }
+    if (shape.with_values)
+        memcpy(pm_message_values(m), b->floats, b->n_floats * sizeof *b->floats);
+    m->wire.origin = ctx->node->config.id;
+    m->wire.number = b->kind == PM_MSG_ROUND ? b->need : 0;
+    m->wire.first = b->sequence;
+    m->wire.updates = b->updates;
+    pm_emit(ctx, m, b->to);
+}
+
+void pm_rounds_flush(struct pm_ctx *ctx)
+{
+    struct pm_scratch *s = ctx->scratch;
+    for (uint32_t i = 0; i < s->n_builders; i++)
+        finish(ctx, &s->builders[i]);
+    s->n_builders = 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Checks of received messages that need the node's layout. */
+#include "core/internal.h"
+
+int pm_bad(struct pm_error *err, const struct pm_message *m, const char *field)
+{
+    return pm_error_set(err, PM_E_MESSAGE, "%s message from node %u: field %s is out of bounds",
+                        pm_message_kind_name(m->wire.kind), m->wire.source, field);
+}
+
+int pm_check_keys(const struct pm_node *node, struct pm_message *m, bool pull, struct pm_error *err)
+{
+    const pm_key *keys = pm_message_keys(m);
+    uint64_t floats = 0;
+    for (uint32_t i = 0; i < m->wire.n_keys; i++) {
+        if (keys[i] >= node->layout->n_keys)
+            return pm_bad(err, m, "key");
+        floats += pm_length(node, keys[i]);
+    }
+    if (m->wire.n_floats != (pull ? 0 : floats))
+        return pm_bad(err, m, "n_floats");
+    return PM_OK;
+}

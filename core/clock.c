@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Clocks: each worker's own, and the cluster's minimum, which nodes tell each other when their own minimum rises.
+ *
+ * A notice says: every update made here before clock c is on its way, and names how many rounds this node had begun to the
+ * receiver then, because contexts of one node send in no fixed order; the receiver lets it count when it has handled those rounds.
+ * A worker in a collective counts as infinite. When a collective is released everybody falls back to the least clock of those
+ * who entered; notices from before it are void, so each notice also says how many collectives its sender had left. */
+#include <stdlib.h>
+
+#include "core/internal.h"
+
+int pm_clocks_init(struct pm_node *node)
+{
+    struct pm_clocks *c = &node->clocks;
+    c->of_node = calloc(node->config.nodes, sizeof *c->of_node);
+    c->collective_of = calloc(node->config.nodes, sizeof *c->collective_of);
+    c->early = calloc(node->config.nodes, sizeof(struct pm_message *));
+    return c->of_node && c->collective_of && c->early ? PM_OK : PM_E_MEMORY;
+}
+
+void pm_clocks_fini(struct pm_node *node)
+{
+    struct pm_clocks *c = &node->clocks;
+    for (uint32_t i = 0; c->early && i < node->config.nodes; i++)
+        for (struct pm_message *m = c->early[i], *next; m; m = next) {
+            next = m->next;
+            pm_message_free(m);
+        }
+    free(c->of_node);
+    free(c->collective_of);
+    free(c->early);
+}
+
+pm_clock pm_clocks_least(const struct pm_node *node)
+{
+    pm_clock least = PM_CLOCK_INFINITE;
+    for (uint32_t i = 0; i < node->config.workers; i++) {
+        pm_clock c = __atomic_load_n(&node->workers[i].clock, __ATOMIC_ACQUIRE);
+        least = c < least ? c : least;
+    }
+    return least;
+}
+
+/* Minimum of this node's workers, those in a collective left out. */
+static pm_clock own_minimum(const struct pm_node *node)
+{
+    pm_clock least = PM_CLOCK_INFINITE;
+    for (uint32_t i = 0; i < node->config.workers; i++) {
+        const struct pm_worker *w = &node->workers[i];
+        if (__atomic_load_n(&w->in_collective, __ATOMIC_ACQUIRE))
+            continue;
+        pm_clock c = __atomic_load_n(&w->clock, __ATOMIC_ACQUIRE);
+        least = c < least ? c : least;
+    }
+    return least;
+}
+
+/* Under the latch: the cluster's minimum from what is known; returns whether the hook has to hear of it. */
+static bool recompute(struct pm_node *node, pm_clock *now)
+{
+    struct pm_clocks *c = &node->clocks;
+    pm_clock least = PM_CLOCK_INFINITE;
+    for (uint32_t i = 0; i < node->config.nodes; i++)
+        least = c->of_node[i] < least ? c->of_node[i] : least;
+    pm_clock before = c->known_min;
+    __atomic_store_n(&c->known_min, least, __ATOMIC_SEQ_CST);
+    *now = least;
+    return least > before;
+}
+
+static void tell_policy(struct pm_ctx *ctx, bool risen, pm_clock least)
+{
+    struct pm_node *node = ctx->node;
+    if (risen && node->policy->min_clock)
+        node->policy->min_clock(ctx, node->policy_state, least);
+}
+
+static uint32_t collectives_left(const struct pm_node *node)
+{
+    return (uint32_t)__atomic_load_n(&node->collective.released, __ATOMIC_ACQUIRE);
+}
+
+/* Under the latch: tells every other node this node's minimum. */
+static void send_notices(struct pm_ctx *ctx, pm_clock own)
+{
+    struct pm_node *node = ctx->node;
+    for (uint32_t i = 1; i < node->config.nodes; i++) {
+        pm_node_id to = (node->config.id + i) % node->config.nodes;
+        struct pm_message *m = pm_message_new(PM_MSG_CLOCK, &(struct pm_shape){.with_values = true});
+        PM_ASSERT(m, "out of memory");
+        m->wire.number = (uint64_t)own;
+        m->wire.request = collectives_left(node);
+        m->wire.first = __atomic_load_n(&node->rounds.sequence_out[to], __ATOMIC_SEQ_CST);
+        pm_emit(ctx, m, to);
+    }
+}
+
+void pm_clocks_update(struct pm_ctx *ctx)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_clocks *c = &node->clocks;
+    if (!node->traits.min_clock)
+        return;
+    pm_clock least = 0;
+    bool risen = false;
+    pm_lock(node, &c->latch);
+    pm_clock own = own_minimum(node);
+    if (own > c->of_node[node->config.id]) {
+        c->of_node[node->config.id] = own;
+        send_notices(ctx, own);
+        risen = recompute(node, &least);
+    }
+    pm_unlock(node, &c->latch);
+    tell_policy(ctx, risen, least);
+}
+
+void pm_clocks_reset(struct pm_ctx *ctx, pm_clock least)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_clocks *c = &node->clocks;
+    if (!node->traits.min_clock)
+        return;
+    pm_lock(node, &c->latch);
+    uint32_t left = collectives_left(node);
+    for (uint32_t i = 0; i < node->config.nodes; i++)
+        if (c->collective_of[i] != left) {
+            c->of_node[i] = least;
+            c->collective_of[i] = left;
+        }
+    pm_clock now;
+    recompute(node, &now);
+    pm_unlock(node, &c->latch);
+    pm_clocks_update(ctx);
+}
+
+/* Under the latch. A notice from before a collective that was left here says nothing any more. */
+static void take_notice(struct pm_node *node, const struct pm_message *m)
+{
+    struct pm_clocks *c = &node->clocks;
+    pm_node_id from = m->wire.source;
+    if ((int32_t)(m->wire.request - c->collective_of[from]) < 0)
+        return;
+    bool later = m->wire.request != c->collective_of[from];
+    c->collective_of[from] = m->wire.request;
+    if (later || (pm_clock)m->wire.number > c->of_node[from])
+        c->of_node[from] = (pm_clock)m->wire.number;
+}
+
+static bool is_due(const struct pm_node *node, const struct pm_message *m)
+{
+    uint32_t handled = __atomic_load_n(&node->rounds.sequence_in[m->wire.source], __ATOMIC_ACQUIRE);
+    return (int32_t)(handled - m->wire.first) >= 0;
+}
+
+void pm_clocks_late(struct pm_ctx *ctx, pm_node_id from)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_clocks *c = &node->clocks;
+    pm_clock least = 0;
+    bool risen = false, some = false;
+    pm_lock(node, &c->latch);
+    for (struct pm_message **at = &c->early[from]; *at;) {
+        struct pm_message *m = *at;
+        if (!is_due(node, m)) {
+            at = &m->next;
+            continue;
+        }
+        take_notice(node, m);
+        some = true;
+        *at = m->next;
+        pm_message_free(m);
+    }
+    if (some)
+        risen = recompute(node, &least);
+    pm_unlock(node, &c->latch);
+    tell_policy(ctx, risen, least);
+}
+
+int pm_handle_clock(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_clocks *c = &node->clocks;
+    if (!node->traits.min_clock || m->wire.number > (uint64_t)PM_CLOCK_INFINITE ||
+        m->wire.source == node->config.id)
+        return pm_bad(err, m, "number");
+    pm_node_id from = m->wire.source;
+    pm_lock(node, &c->latch);
+    struct pm_message **end = &c->early[from];
+    while (*end)
+        end = &(*end)->next;
+    m->next = NULL;
+    *end = m;
+    pm_unlock(node, &c->latch);
+    pm_clocks_late(ctx, from);
+    return PM_OK;
+}
+
+pm_clock pm_min_clock(const struct pm_node *node)
+{
+    return __atomic_load_n(&node->clocks.known_min, __ATOMIC_SEQ_CST);
+}
+
+/* Asks the policy whether the worker may go on; waits for kicks until it may. */
+static int wait_for_clock(struct pm_worker *w, pm_clock now)
+{
+    struct pm_node *node = w->ctx.node;
+    for (;;) {
+        __atomic_store_n(&w->blocked, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&w->clock_held, 1, __ATOMIC_SEQ_CST);
+        enum pm_verdict v = node->policy->clock(&w->ctx, node->policy_state, w, now);
+        pm_ctx_deliver(&w->ctx);
+        int rc = v == PM_WAIT ? pm_block(w) : PM_OK;
+        __atomic_store_n(&w->clock_held, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&w->blocked, 0, __ATOMIC_RELAXED);
+        if (v != PM_WAIT || rc != PM_OK)
+            return rc;
+    }
+}
+
+int pm_advance_clock(struct pm_worker *w)
+{
+    struct pm_node *node = w->ctx.node;
+    pm_clock now = w->clock + 1;
+    if (node->policy->advance) {
+        node->policy->advance(&w->ctx, node->policy_state, w, now);
+        pm_ctx_deliver(&w->ctx);
+    }
+    __atomic_store_n(&w->clock, now, __ATOMIC_RELEASE);
+    if (node->traits.min_clock) {
+        pm_clocks_update(&w->ctx);
+        pm_ctx_deliver(&w->ctx);
+    }
+    return node->policy->clock ? wait_for_clock(w, now) : PM_OK;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What core's own files share: the node's state and the functions between access, serve, replica, queue, exchange, clock
+ * and collective code. Not installed. Protection of each part: core/node.h. */
+#ifndef PM_CORE_INTERNAL_H
+#define PM_CORE_INTERNAL_H
+
+#include <string.h>
+
+#include "core/node.h"
+#include "core/pm.h"
+#include "core/vector.h"
+
+enum {
+    PM_MAX_MESSAGE_DEFAULT = 1 << 20,
+    PM_OPS_MAX = 1 << 16,  /* operations of one worker that are not complete */
+    PM_HOPS_MAX = 64,      /* a request forwarded more often runs in a circle */
+    PM_QUEUE_BUCKETS = 256
+};
+
+/* ---- keys in order of their marking, with a latch: dirty replicas, changed main copies ---- */
+struct pm_key_list {
+    struct pm_latch latch;
+    pm_key *keys;
+    size_t n, capacity;
+};
+
+/* ---- asynchronous operations of a worker (request.c) ---- */
+struct pm_entry {
+    pm_key key;     /* PM_KEY_NONE once answered */
+    uint32_t place; /* floats from the start of the caller's buffer */
+};
+struct pm_op {
+    uint32_t n, open; /* entries; those not answered */
+    uint8_t kind;     /* enum pm_op_kind */
+    bool uncharged;
+    float *out;      /* pulls */
+    const float *in; /* pushes, sets: for entries that wait here */
+    int64_t issued_ns;
+    struct pm_entry entries[];
+};
+struct pm_op_slot {
+    struct pm_op *op;    /* NULL: free */
+    uint32_t generation; /* raised at completion; atomic */
+    uint32_t next_free;
+};
+struct pm_requests {
+    struct pm_latch latch;
+    struct pm_op_slot *slots;
+    uint32_t n, capacity, free, outstanding; /* outstanding: atomic */
+};
+
+/* An entry of an operation, from wherever it waits. */
+struct pm_entry_ref {
+    uint32_t worker, op, generation, entry;
+};
+
+/* ---- what waits at this node (queue.c) ---- */
+struct pm_waiter {
+    struct pm_waiter *next;
+    uint64_t order;
+    pm_key key;
+    struct pm_entry_ref ref;
+    uint8_t kind;
+    const float *in;
+    float *out;
+};
+struct pm_queue {
+    struct pm_latch latch;
+    struct pm_waiter *buckets[PM_QUEUE_BUCKETS]; /* each in order */
+    struct pm_message *deferred, **deferred_end; /* requests that the policy would not serve yet, in order */
+    uint64_t order, n_waiters, n_deferred;
+    uint64_t kicks, deferred_ever; /* atomic: counts, to notice a kick between a question and the queueing */
+};
+
+/* ---- deltas under way that an answer may not include yet (replica.c) ---- */
+struct pm_shipped {
+    struct pm_shipped *next;
+    pm_key key;
+    pm_node_id to;
+    uint32_t sequence;
+    float delta[];
+};
+
+struct pm_rounds {
+    struct pm_latch latch;      /* handling of ROUND messages and of deferred refreshes: one at a time */
+    struct pm_latch ship_latch; /* sending of all deltas: one at a time */
+    uint32_t *sequence_out;   /* per node: ROUND messages begun to it; atomic */
+    uint32_t *sequence_in;    /* per node: ROUND messages handled of it */
+    struct pm_message **early; /* per node: those that came before their turn, in order of sequence */
+    struct pm_latch shipped_latch;
+    struct pm_shipped *shipped[PM_QUEUE_BUCKETS];
+};
+
+/* ---- clocks (clock.c) ---- */
+struct pm_clocks {
+    struct pm_latch latch;
+    pm_clock *of_node;         /* minimum of each node as last heard */
+    uint32_t *collective_of;   /* how many collectives that node had left when it said so */
+    struct pm_message **early; /* per node: notices that came before the rounds that they follow, in order of arrival */
+    pm_clock known_min;        /* atomic */
+};
+
+/* ---- barrier, reduction, drain (collective.c) ---- */
+enum pm_collective_kind { PM_COLLECTIVE_BARRIER, PM_COLLECTIVE_DRAIN };
+struct pm_collective {
+    struct pm_latch latch;
+    uint64_t entered, released; /* collectives whose local workers all arrived; that were released (atomic) */
+    uint32_t arrived, n_values;
+    uint8_t kind;
+    double *values;               /* workers x n_values, local */
+    double result[PM_REDUCE_MAX]; /* of the last release */
+    /* node 0 only: the hub */
+    uint64_t *last_of; /* per node: the wave of the collective at which it was last counted */
+    uint32_t arrived_nodes;
+    pm_clock least_clock;
+    double *all_values; /* nodes x workers x n_values */
+    uint64_t wave, totals[4], previous[4];
+};
+
+/* ---- exchange over hubs (exchange.c) ---- */
+struct pm_exchange {
+    struct pm_latch latch;
+    uint64_t round; /* the current or last one */
+    bool active, spread;
+    uint32_t collected[2], spread_in; /* peers' last messages of a round (by parity), of this round */
+    int64_t started_ns;
+};
+
+/* ---- statistics on their way to node 0 (gather.c) ---- */
+struct pm_gather {
+    struct pm_latch latch;
+    struct pm_message **from; /* nodes; node 0 only */
+    uint32_t n;
+};
+
+struct pm_node {
+    struct pm_node_config config;
+    struct pm_traits traits;
+    const struct pm_layout *layout;
+    const struct pm_policy *policy;
+    void *policy_state;
+    struct pm_slots slots;
+    struct pm_worker *workers;
+    struct pm_ctx communicator;
+    struct pm_key_list dirty, changed;
+    struct pm_queue queue;
+    struct pm_rounds rounds;
+    struct pm_clocks clocks;
+    struct pm_collective collective;
+    struct pm_exchange exchange;
+    struct pm_gather gather;
+    uint64_t base_bytes;                  /* modelled memory at the start */
+    uint64_t extra_bytes, dropped_bytes;  /* replicas made and dropped since; atomic */
+    int64_t next_round_ns;
+    uint32_t paused; /* atomic: no rounds while the model is evaluated */
+};
+
+/* ---- small helpers ---- */
+static inline uint32_t pm_length(const struct pm_node *node, pm_key key)
+{
+    return pm_layout_length(node->layout, key);
+}
+/* Floats that really lie in memory for a key. */
+static inline uint32_t pm_stored(const struct pm_node *node, pm_key key)
+{
+    return node->config.with_values ? pm_layout_length(node->layout, key) : 0;
+}
+static inline void pm_lock(const struct pm_node *node, struct pm_latch *latch)
+{
+    pm_word_lock(&latch->word, node->config.ops->relax, node->config.ops_self);
+}
+static inline void pm_unlock(const struct pm_node *node, struct pm_latch *latch)
+{
+    pm_word_unlock(&latch->word, node->config.ops->relax);
+}
+static inline void pm_charge(struct pm_ctx *ctx, enum pm_charge_kind kind, uint64_t events, uint64_t keys,
+                             uint64_t floats)
+{
+    if (ctx->uncharged)
+        return;
+    ctx->charges[kind].events += events;
+    ctx->charges[kind].keys += keys;
+    ctx->charges[kind].bytes += 4 * floats;
+}
+/* Home of a key among so many nodes: high bits of hash x N, which divides nothing. */
+static inline pm_node_id pm_home_of(pm_key key, uint32_t nodes)
+{
+    return (pm_node_id)(((unsigned __int128)pm_hash64(key) * nodes) >> 64);
+}
+pm_node_id pm_owner_at_start(const struct pm_node *node, pm_key key);
+bool pm_replicated_at(const struct pm_node *node, pm_key key, pm_node_id at);
+/* Initial value of one key, or nothing with --values none. */
+void pm_initial_value(const struct pm_node *node, pm_key key, float *out);
+/* What a sparse store leaves out: the slot of a key of which nothing has been stored yet, as placement says it is at the
+ * start (owned, replica or absent). Made if it is not there; PM_E_MEMORY. */
+int pm_slot_make(struct pm_node *node, pm_key key, struct pm_slot **slot);
+
+/* Vectors: contiguous floats; n may be 0. */
+static inline void pm_copy(float *restrict to, const float *restrict from, uint32_t n)
+{
+    pm_vector_copy(to, from, n);
+}
+static inline void pm_add(float *restrict to, const float *restrict update, uint32_t n)
+{
+    pm_vector_add(to, update, n);
+}
+
+/* ---- outbox (outbox.c) ---- */
+/* Appends a message to a node (self included) and counts it. Takes ownership. */
+void pm_emit(struct pm_ctx *ctx, struct pm_message *m, pm_node_id to);
+/* Wakes a worker of this node if it is blocked or about to be. */
+void pm_wake(struct pm_ctx *ctx, uint32_t worker);
+/* Blocks the worker of ctx once, after delivering its outbox; counts the time. */
+int pm_block(struct pm_worker *w);
+
+/* ---- requests (request.c) ---- */
+struct pm_requests *pm_requests_new(void);
+void pm_requests_free(struct pm_requests *r);
+/* An open operation of n entries (op->entries to be filled); *ticket and *id name it. NULL: out of memory or failure
+ * (*error). */
+struct pm_op *pm_op_open(struct pm_worker *w, uint32_t n, enum pm_op_kind kind, struct pm_entry_ref *ref, int *error);
+pm_ticket pm_op_ticket(const struct pm_entry_ref *ref);
+bool pm_op_done(const struct pm_worker *w, pm_ticket ticket);
+/* n entries that this context served itself are done. */
+void pm_op_settle(struct pm_ctx *ctx, const struct pm_entry_ref *ref, uint32_t n);
+/* Wire form of an operation's name. */
+static inline uint32_t pm_op_request(const struct pm_entry_ref *ref)
+{
+    return ref->op | ref->generation << 16;
+}
+int pm_handle_reply(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+
+/* ---- access (access.c), serve (serve.c) ---- */
+/* Sends one waiting entry to where its key is. */
+void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_id to);
+int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+/* Under the latch of an owned slot: one push or set. */
+void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update, enum pm_op_kind kind);
+/* Under the latch of a replica: one push. */
+void pm_apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update);
+/* Serves one key of an operation from its slot (owned, or a usable replica), under the latch. */
+void pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, enum pm_op_kind kind, float *out,
+                    const float *in);
+/* The verdict for one key of a worker's operation, under the latch. */
+enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, struct pm_slot *slot,
+                         enum pm_op_kind kind);
+pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slot, uint32_t hop);
+
+/* ---- queue (queue.c) ---- */
+/* Under the slot's latch. */
+int pm_queue_add(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_waiter *waiter);
+/* Outside latches: looks again at the operations that wait for this key. */
+void pm_queue_retry(struct pm_ctx *ctx, pm_key key);
+void pm_queue_defer(struct pm_ctx *ctx, struct pm_message *m);
+void pm_queue_fini(struct pm_queue *q);
+/* Kicks so far. Read before a question; when it has risen after the queueing, look again. */
+static inline uint64_t pm_kicks(const struct pm_node *node)
+{
+    return __atomic_load_n(&node->queue.kicks, __ATOMIC_SEQ_CST);
+}
+
+/* ---- replicas (replica.c) ---- */
+int pm_rounds_init(struct pm_node *node);
+void pm_rounds_fini(struct pm_node *node);
+/* Turns what verbs collected in ctx into ROUND and ANSWER messages; part of deliver. */
+void pm_rounds_flush(struct pm_ctx *ctx);
+int pm_handle_round(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+void pm_retry_refreshes(struct pm_ctx *ctx, struct pm_message *m);
+int pm_handle_answer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+void pm_mark(struct pm_ctx *ctx, struct pm_key_list *list, pm_key key);
+/* Takes the list away; the caller frees *keys. Returns their number. */
+size_t pm_take(struct pm_node *node, struct pm_key_list *list, pm_key **keys);
+
+/* ---- exchange (exchange.c) ---- */
+int pm_handle_collect(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+int pm_handle_spread(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+
+/* ---- clocks (clock.c) ---- */
+int pm_clocks_init(struct pm_node *node);
+void pm_clocks_fini(struct pm_node *node);
+/* Recomputes this node's minimum after a worker's clock changed or a worker entered a collective. */
+void pm_clocks_update(struct pm_ctx *ctx);
+pm_clock pm_clocks_least(const struct pm_node *node);
+/* All workers left a collective, each with a clock of at least `least`. */
+void pm_clocks_reset(struct pm_ctx *ctx, pm_clock least);
+/* Rounds of this node were handled: notices that waited for them may count now. */
+void pm_clocks_late(struct pm_ctx *ctx, pm_node_id from);
+int pm_handle_clock(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+
+/* ---- collective (collective.c) ---- */
+int pm_collective_init(struct pm_node *node);
+void pm_collective_fini(struct pm_node *node);
+int pm_handle_collective(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+
+/* ---- statistics (gather.c) ---- */
+int pm_gather_init(struct pm_node *node);
+void pm_gather_fini(struct pm_node *node);
+int pm_handle_stats(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+/* Collective over worker 0 of each node, between barriers: each gives a blob; at node 0 it waits for all, and blob(i) is node
+ * i's until pm_gather_clear. PM_OK, or what blocking returned. */
+int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes);
+const void *pm_gather_blob(struct pm_node *node, pm_node_id of, uint32_t *bytes);
+void pm_gather_clear(struct pm_node *node);
+
+/* ---- samples (sample.c) ---- */
+struct pm_samples *pm_samples_new(void);
+void pm_samples_free(struct pm_samples *s);
+
+/* ---- checks of received messages (check.c) ---- */
+/* Keys in range and floats as many as the keys' lengths say (or, with `pull`, none). */
+int pm_check_keys(const struct pm_node *node, struct pm_message *m, bool pull, struct pm_error *err);
+int pm_bad(struct pm_error *err, const struct pm_message *m, const char *field);
+
+#endif

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Making and unmaking a node, handling what arrives, and its accounts. */
+#include "core/node.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/internal.h"
+#include "core/scratch.h"
+
+pm_node_id pm_home(const struct pm_node *node, pm_key key)
+{
+    return pm_home_of(key, node->config.nodes);
+}
+
+pm_node_id pm_owner_at_start(const struct pm_node *node, pm_key key)
+{
+    const struct pm_policy *p = node->policy;
+    return p->owner ? p->owner(node, node->policy_state, key) : pm_home(node, key);
+}
+
+bool pm_replicated_at(const struct pm_node *node, pm_key key, pm_node_id at)
+{
+    const struct pm_policy *p = node->policy;
+    return p->replicated && p->replicated(node, node->policy_state, key, at);
+}
+
+void pm_initial_value(const struct pm_node *node, pm_key key, float *out)
+{
+    if (!node->config.with_values)
+        return;
+    if (node->config.workload->initial)
+        node->config.workload->initial(node->config.workload_state, key, 1, out);
+    else
+        pm_vector_zero(out, pm_length(node, key));
+}
+
+/* Gives an absent slot what placement says the key is at the start. */
+static int place(struct pm_node *node, pm_key key, struct pm_slot *slot, bool owned)
+{
+    int rc = pm_slot_attach(&node->slots, key, slot, !owned);
+    if (rc != PM_OK)
+        return rc;
+    pm_initial_value(node, key, slot->value);
+    if (!owned)
+        slot->flags |= PM_SLOT_READY;
+    return PM_OK;
+}
+
+int pm_slot_make(struct pm_node *node, pm_key key, struct pm_slot **slot)
+{
+    bool owned = pm_owner_at_start(node, key) == node->config.id;
+    bool replica = !owned && pm_replicated_at(node, key, node->config.id);
+    *slot = NULL;
+    if (!owned && !replica && !node->traits.gate_absent)
+        return PM_OK;
+    struct pm_slot *made = pm_slots_get(&node->slots, key);
+    if (!made)
+        return PM_E_MEMORY;
+    *slot = made;
+    return owned || replica ? place(node, key, made, owned) : PM_OK;
+}
+
+/* Dense stores hold everything from the start. */
+static int place_all(struct pm_node *node)
+{
+    for (pm_key key = 0; key < node->layout->n_keys; key++) {
+        bool owned = pm_owner_at_start(node, key) == node->config.id;
+        if (!owned && !pm_replicated_at(node, key, node->config.id))
+            continue;
+        int rc = place(node, key, pm_slots_get(&node->slots, key), owned);
+        if (rc != PM_OK)
+            return rc;
+    }
+    return PM_OK;
+}
+
+/* Modelled memory at the start: what the node owns and, if any, its replicas. */
+static uint64_t memory_at_start(const struct pm_node *node)
+{
+    const struct pm_node_config *c = &node->config;
+    if (c->census && !node->policy->owner && !node->policy->replicated)
+        return c->census[c->id];
+    uint64_t bytes = 0;
+    for (pm_key key = 0; key < node->layout->n_keys; key++) {
+        bool owned = pm_owner_at_start(node, key) == c->id;
+        if (owned || pm_replicated_at(node, key, c->id))
+            bytes += pm_slot_model_bytes(&node->slots, pm_length(node, key), !owned);
+    }
+    return bytes;
+}
+
+static int init_ctx(struct pm_ctx *ctx, struct pm_node *node, struct pm_worker *worker)
+{
+    ctx->node = node;
+    ctx->worker = worker;
+    ctx->outbox.tick_at_ns = PM_TIME_NEVER;
+    ctx->scratch = pm_scratch_new(node->config.nodes);
+    return ctx->scratch ? PM_OK : PM_E_MEMORY;
+}
+
+static void fini_ctx(struct pm_ctx *ctx)
+{
+    for (struct pm_message *m = ctx->outbox.first, *next; m; m = next) {
+        next = m->next;
+        pm_message_free(m);
+    }
+    for (int q = 0; q < PM_QUANTITIES; q++)
+        free(ctx->histograms[q]);
+    pm_scratch_free(ctx->scratch);
+}
+
+static int init_workers(struct pm_node *node)
+{
+    const struct pm_node_config *c = &node->config;
+    node->workers = calloc(c->workers, sizeof *node->workers);
+    if (!node->workers)
+        return PM_E_MEMORY;
+    for (uint32_t i = 0; i < c->workers; i++) {
+        struct pm_worker *w = &node->workers[i];
+        w->index = i;
+        w->rank = c->id * c->workers + i;
+        w->requests = pm_requests_new();
+        w->samples = pm_samples_new();
+        pm_rng_init(&w->sample_rng, "sample", c->seed, c->id, i);
+        if (!w->requests || !w->samples || init_ctx(&w->ctx, node, w) != PM_OK)
+            return PM_E_MEMORY;
+    }
+    return init_ctx(&node->communicator, node, NULL);
+}
+
+static int init_policy(struct pm_node *node, struct pm_error *err)
+{
+    const struct pm_node_config *c = &node->config;
+    node->policy_state = calloc(1, node->policy->node_bytes + 1);
+    if (!node->policy_state)
+        return pm_error_set(err, PM_E_MEMORY, "out of memory for policy %s", node->policy->name);
+    int rc = node->policy->init(node, node->policy_state, c->policy_options, &node->traits, err);
+    if (rc != PM_OK)
+        return rc;
+    const struct pm_traits *t = &node->traits;
+    PM_ASSERT(!(t->gate_owned || t->gate_replicas || t->gate_absent) || node->policy->usable, "usable is missing");
+    if (t->max_nodes && c->nodes > t->max_nodes)
+        return pm_error_set(err, PM_E_ARGUMENT, "policy %s runs on at most %u nodes, not %u", node->policy->name,
+                            t->max_nodes, c->nodes);
+    return PM_OK;
+}
+
+static int init_slots(struct pm_node *node)
+{
+    const struct pm_node_config *c = &node->config;
+    struct pm_memory memory = {.self = c->ops_self, .alloc = c->ops->alloc, .release = c->ops->release};
+    int rc = pm_slots_init(&node->slots, node->layout, c->dense, c->with_values, (uint32_t)node->traits.key_bytes,
+                           &memory, c->ops->relax, c->ops_self);
+    if (rc == PM_OK && c->dense)
+        rc = place_all(node);
+    if (rc == PM_OK)
+        node->base_bytes = memory_at_start(node);
+    return rc;
+}
+
+static int init_parts(struct pm_node *node)
+{
+    int rc = init_workers(node);
+    if (rc == PM_OK)
+        rc = pm_rounds_init(node);
+    if (rc == PM_OK)
+        rc = pm_clocks_init(node);
+    if (rc == PM_OK)
+        rc = pm_collective_init(node);
+    if (rc == PM_OK)
+        rc = pm_gather_init(node);
+    return rc == PM_OK ? init_slots(node) : rc;
+}
+
+int pm_node_create(const struct pm_node_config *config, struct pm_node **out, struct pm_error *err)
+{
+    *out = NULL;
+    if (config->workers == 0 || config->workers > PM_WAKES_MAX)
+        return pm_error_set(err, PM_E_LIMIT, "%u workers per node: 1 to %d are allowed", config->workers,
+                            PM_WAKES_MAX);
+    if (config->nodes == 0 || config->nodes > PM_NODES_MAX)
+        return pm_error_set(err, PM_E_LIMIT, "%u nodes: 1 to %d are allowed", config->nodes, PM_NODES_MAX);
+    struct pm_node *node = calloc(1, sizeof *node);
+    if (!node)
+        return pm_error_set(err, PM_E_MEMORY, "out of memory for a node");
+    node->config = *config;
+    if (node->config.max_message == 0)
+        node->config.max_message = PM_MAX_MESSAGE_DEFAULT;
+    node->layout = &config->model->layout;
+    node->policy = config->policy;
+    int rc = init_policy(node, err);
+    if (rc == PM_OK) {
+        rc = init_parts(node);
+        if (rc != PM_OK)
+            pm_error_set(err, rc, "out of memory for node %u", config->id);
+    }
+    if (rc != PM_OK) {
+        pm_node_destroy(node);
+        return rc;
+    }
+    *out = node;
+    return PM_OK;
+}
+
+void pm_node_destroy(struct pm_node *node)
+{
+    if (!node)
+        return;
+    if (node->policy_state && node->policy->fini)
+        node->policy->fini(node, node->policy_state);
+    free(node->policy_state);
+    for (uint32_t i = 0; node->workers && i < node->config.workers; i++) {
+        pm_requests_free(node->workers[i].requests);
+        pm_samples_free(node->workers[i].samples);
+        fini_ctx(&node->workers[i].ctx);
+    }
+    free(node->workers);
+    fini_ctx(&node->communicator);
+    free(node->dirty.keys);
+    free(node->changed.keys);
+    pm_queue_fini(&node->queue);
+    pm_rounds_fini(node);
+    pm_clocks_fini(node);
+    pm_collective_fini(node);
+    pm_gather_fini(node);
+    pm_slots_fini(&node->slots);
+    free(node);
+}
+
+/* ---- what arrives ---- */
+
+static int handle_private(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
+{
+    struct pm_node *node = ctx->node;
+    if (!node->policy->message)
+        return pm_bad(err, m, "kind");
+    int rc = node->policy->message(ctx, node->policy_state, m);
+    if (rc != PM_OK)
+        return pm_bad(err, m, "private");
+    pm_message_free(m);
+    return PM_OK;
+}
+
+static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
+{
+    switch (m->wire.kind) {
+    case PM_MSG_ACCESS:
+        return pm_handle_access(ctx, m, err);
+    case PM_MSG_REPLY:
+        return pm_handle_reply(ctx, m, err);
+    case PM_MSG_ROUND:
+        return pm_handle_round(ctx, m, err);
+    case PM_MSG_ANSWER:
+        return pm_handle_answer(ctx, m, err);
+    case PM_MSG_COLLECT:
+        return pm_handle_collect(ctx, m, err);
+    case PM_MSG_SPREAD:
+        return pm_handle_spread(ctx, m, err);
+    case PM_MSG_CLOCK:
+        return pm_handle_clock(ctx, m, err);
+    case PM_MSG_BARRIER:
+    case PM_MSG_WAVE:
+    case PM_MSG_RELEASE:
+        return pm_handle_collective(ctx, m, err);
+    case PM_MSG_STATS:
+        return pm_handle_stats(ctx, m, err);
+    case PM_MSG_PRIVATE:
+        return handle_private(ctx, m, err);
+    default:
+        return pm_bad(err, m, "kind");
+    }
+}
+
+static void count_received(struct pm_ctx *ctx, uint8_t kind, pm_node_id from, uint32_t bytes)
+{
+    struct pm_counters *c = &ctx->counters;
+    if (!pm_message_is_control(kind))
+        pm_count(&c->balance_received, 1);
+    if (from == ctx->node->config.id)
+        return;
+    pm_count(&c->messages_received, 1);
+    pm_count(&c->bytes_received, bytes);
+}
+
+int pm_node_receive(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
+{
+    if (m->wire.source >= ctx->node->config.nodes) {
+        int rc = pm_bad(err, m, "source");
+        pm_message_free(m);
+        return rc;
+    }
+    uint8_t kind = m->wire.kind;
+    pm_node_id from = m->wire.source;
+    uint32_t bytes = m->wire.length_bytes;
+    bool before = ctx->uncharged;
+    ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
+    pm_charge(ctx, PM_CHARGE_RECEIVE, 1, 0, (bytes + 3) / 4);
+    int rc = dispatch(ctx, m, err);
+    if (rc != PM_OK)
+        pm_message_free(m);
+    else if (ctx->scratch->n_builders)
+        pm_rounds_flush(ctx); /* what it caused is counted as sent before it counts as received */
+    if (rc == PM_OK && !ctx->uncharged)
+        count_received(ctx, kind, from, bytes);
+    ctx->uncharged = before;
+    return rc;
+}
+
+int64_t pm_node_tick(struct pm_ctx *ctx, int64_t now_ns)
+{
+    struct pm_node *node = ctx->node;
+    if (!node->policy->round)
+        return PM_TIME_NEVER;
+    if (!__atomic_load_n(&node->paused, __ATOMIC_ACQUIRE) && now_ns >= node->next_round_ns)
+        node->next_round_ns = node->policy->round(ctx, node->policy_state, now_ns);
+    return node->next_round_ns;
+}
+
+/* ---- questions ---- */
+
+struct pm_worker *pm_node_worker(struct pm_node *node, uint32_t index)
+{
+    PM_ASSERT(index < node->config.workers);
+    return &node->workers[index];
+}
+
+struct pm_ctx *pm_node_communicator(struct pm_node *node)
+{
+    return &node->communicator;
+}
+
+void *pm_node_ops_self(const struct pm_node *node)
+{
+    return node->config.ops_self;
+}
+
+const struct pm_job *pm_node_job(const struct pm_node *node)
+{
+    return node->config.job;
+}
+
+pm_node_id pm_node_self(const struct pm_node *node)
+{
+    return node->config.id;
+}
+
+uint32_t pm_node_count(const struct pm_node *node)
+{
+    return node->config.nodes;
+}
+
+uint32_t pm_node_workers(const struct pm_node *node)
+{
+    return node->config.workers;
+}
+
+struct pm_node *pm_ctx_node(struct pm_ctx *ctx)
+{
+    return ctx->node;
+}
+
+uint32_t pm_worker_index(const struct pm_worker *worker)
+{
+    return worker->index;
+}
+
+uint32_t pm_worker_rank(const struct pm_worker *worker)
+{
+    return worker->rank;
+}
+
+pm_clock pm_worker_clock(const struct pm_worker *worker)
+{
+    return __atomic_load_n(&worker->clock, __ATOMIC_ACQUIRE);
+}

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What training reports: epochs, nodes, quality, latencies, the digest of the values. Nothing here is charged. */
+#include <stdlib.h>
+
+#include "core/train.h"
+
+enum { DIGEST_KEYS = 1 << 14, PROGRESS_EVERY_NS = 200 * 1000 * 1000 };
+
+struct node_blob {
+    struct pm_counters counters;
+    uint64_t memory_bytes;
+};
+
+static bool is_reporter(const struct pm_trainer *t)
+{
+    return t->worker->rank == 0;
+}
+
+static void report(const struct pm_trainer *t, const struct pm_record *r)
+{
+    if (t->job->report)
+        t->job->report(t->job->report_arg, r);
+}
+
+void pm_report_snapshot(struct pm_trainer *t)
+{
+    if (t->worker->index == 0)
+        pm_node_counters(t->node, &t->before);
+}
+
+void pm_report_progress(struct pm_trainer *t)
+{
+    if (!is_reporter(t) || t->computed % 16)
+        return;
+    int64_t now = pm_now_ns(&t->worker->ctx);
+    if (now < t->progress_at_ns)
+        return;
+    t->progress_at_ns = now + PROGRESS_EVERY_NS;
+    struct pm_record r = {.kind = PM_RECORD_PROGRESS};
+    r.u.progress.done = t->steps_before + t->computed;
+    r.u.progress.total = t->steps_all;
+    r.u.progress.now_ns = now;
+    report(t, &r);
+}
+
+static void report_nodes(struct pm_trainer *t, uint32_t epoch)
+{
+    for (uint32_t i = 0; i < t->node->config.nodes; i++) {
+        uint32_t bytes;
+        const struct node_blob *blob = pm_gather_blob(t->node, i, &bytes);
+        struct pm_record r = {.kind = PM_RECORD_NODE, .epoch = epoch};
+        r.u.node.node = i;
+        if (bytes == sizeof *blob) {
+            memcpy(&r.u.node.counters, &blob->counters, sizeof blob->counters);
+            r.u.node.memory_bytes = blob->memory_bytes;
+        }
+        report(t, &r);
+    }
+}
+
+static void set_metric(char *to, size_t size, const char *name)
+{
+    size_t n = strlen(name);
+    n = n < size ? n : size - 1;
+    memcpy(to, name, n);
+    to[n] = 0;
+}
+
+static void report_times(struct pm_trainer *t, uint32_t epoch, bool evaluated)
+{
+    struct pm_record r = {.kind = PM_RECORD_EPOCH, .epoch = epoch};
+    r.u.epoch.epoch_ns = t->ended_ns - t->began_ns;
+    r.u.epoch.drain_ns = t->ended_ns - t->drain_ns;
+    r.u.epoch.eval_ns = t->eval_ns;
+    r.u.epoch.elapsed_ns = t->elapsed_ns + r.u.epoch.epoch_ns;
+    r.u.epoch.steps = t->steps;
+    r.u.epoch.loss = t->loss;
+    const struct pm_evaluation *e = &t->evaluation;
+    if (evaluated && e->n_metrics) {
+        r.u.epoch.has_quality = true;
+        r.u.epoch.quality = e->metrics[0].value;
+        set_metric(r.u.epoch.metric, sizeof r.u.epoch.metric, e->metrics[0].name);
+    }
+    report(t, &r);
+    for (uint32_t i = 0; evaluated && i < e->n_metrics; i++) {
+        struct pm_record q = {.kind = PM_RECORD_QUALITY, .epoch = epoch};
+        q.u.quality.at_ns = r.u.epoch.elapsed_ns;
+        q.u.quality.value = e->metrics[i].value;
+        set_metric(q.u.quality.metric, sizeof q.u.quality.metric, e->metrics[i].name);
+        report(t, &q);
+    }
+}
+
+int pm_report_epoch(struct pm_trainer *t, uint32_t epoch, bool evaluated)
+{
+    int rc = PM_OK;
+    if (t->worker->index == 0) {
+        struct pm_counters now;
+        struct node_blob blob = {.memory_bytes = pm_node_memory_bytes(t->node)};
+        pm_node_counters(t->node, &now);
+        pm_counters_subtract(&blob.counters, &now, &t->before);
+        rc = pm_gather(t->worker, &blob, sizeof blob);
+    }
+    if (rc == PM_OK && is_reporter(t)) {
+        report_times(t, epoch, evaluated);
+        report_nodes(t, epoch);
+        pm_gather_clear(t->node);
+    }
+    return rc == PM_OK ? pm_barrier(t->worker) : rc;
+}
+
+/* ---- at the end ---- */
+
+/* This node's histograms of all contexts, added up. */
+static void merge_histograms(const struct pm_node *node, struct pm_histogram *sum)
+{
+    for (uint32_t q = 0; q < PM_QUANTITIES; q++) {
+        for (uint32_t i = 0; i <= node->config.workers; i++) {
+            const struct pm_ctx *ctx = i < node->config.workers ? &node->workers[i].ctx : &node->communicator;
+            const struct pm_histogram *h = __atomic_load_n(&ctx->histograms[q], __ATOMIC_ACQUIRE);
+            if (h)
+                pm_histogram_merge(&sum[q], h);
+        }
+    }
+}
+
+static void report_latencies(struct pm_trainer *t)
+{
+    for (uint32_t q = 0; q < PM_QUANTITIES; q++) {
+        struct pm_record r = {.kind = PM_RECORD_LATENCY};
+        r.u.latency.quantity = q;
+        for (uint32_t i = 0; i < t->node->config.nodes; i++) {
+            uint32_t bytes;
+            const struct pm_histogram *of = pm_gather_blob(t->node, i, &bytes);
+            if (bytes == PM_QUANTITIES * sizeof *of)
+                pm_histogram_merge(&r.u.latency.histogram, &of[q]);
+        }
+        if (r.u.latency.histogram.count)
+            report(t, &r);
+    }
+}
+
+static int gather_latencies(struct pm_trainer *t)
+{
+    if (t->worker->index != 0)
+        return PM_OK;
+    struct pm_histogram *sum = calloc(PM_QUANTITIES, sizeof *sum);
+    if (!sum)
+        return PM_E_MEMORY;
+    merge_histograms(t->node, sum);
+    int rc = pm_gather(t->worker, sum, PM_QUANTITIES * sizeof *sum);
+    free(sum);
+    if (rc == PM_OK && is_reporter(t)) {
+        report_latencies(t);
+        pm_gather_clear(t->node);
+    }
+    return rc;
+}
+
+/* Feeds all main copies in key order. */
+static int digest_values(struct pm_trainer *t)
+{
+    const struct pm_digest *d = t->job->digest;
+    const struct pm_layout *layout = t->node->layout;
+    if (!is_reporter(t) || !d || !t->node->config.with_values)
+        return PM_OK;
+    pm_key *keys = malloc(DIGEST_KEYS * sizeof *keys);
+    float *values = malloc((size_t)DIGEST_KEYS * layout->length_max * sizeof *values);
+    void *digest = d->start();
+    int rc = keys && values && digest ? PM_OK : PM_E_MEMORY;
+    for (pm_key first = 0; rc == PM_OK && first < layout->n_keys;) {
+        size_t n = 0;
+        uint64_t floats = 0;
+        for (; n < DIGEST_KEYS && first < layout->n_keys; first++) {
+            keys[n++] = first;
+            floats += pm_layout_length(layout, first);
+        }
+        rc = pm_read_model(t->worker, keys, n, values);
+        if (rc == PM_OK)
+            d->feed(digest, values, floats);
+    }
+    struct pm_record r = {.kind = PM_RECORD_DIGEST};
+    if (digest)
+        r.u.digest.values = d->finish(digest);
+    if (rc == PM_OK)
+        report(t, &r);
+    free(keys);
+    free(values);
+    return rc;
+}
+
+int pm_report_end(struct pm_trainer *t)
+{
+    t->worker->ctx.uncharged = true;
+    int rc = gather_latencies(t);
+    if (rc == PM_OK)
+        rc = digest_values(t);
+    if (rc == PM_OK)
+        rc = pm_barrier(t->worker);
+    t->worker->ctx.uncharged = false;
+    return rc;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reusable arrays of a context, so that the path of an access allocates nothing once they have grown. A context's alone. */
+#ifndef PM_CORE_SCRATCH_H
+#define PM_CORE_SCRATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/message.h"
+#include "core/types.h"
+
+/* A key of an operation that was not served locally. */
+struct pm_miss {
+    pm_key key;
+    uint32_t place; /* floats before it in the caller's buffer */
+    pm_node_id to;  /* where to ask */
+};
+
+/* A ROUND or ANSWER message that is being put together for one node. */
+struct pm_builder {
+    pm_node_id to;
+    uint8_t kind;
+    bool open, has_refresh;
+    uint64_t need;
+    uint32_t sequence, updates;
+    uint32_t n_keys, keys_capacity;
+    uint32_t n_floats, floats_capacity; /* counted; stored only with values */
+    pm_key *keys;
+    uint64_t *meta; /* entry flags or stamps */
+    float *floats;
+};
+
+struct pm_scratch {
+    struct pm_miss *misses;
+    size_t misses_capacity;
+    /* grouping by destination */
+    uint32_t *next;
+    size_t next_capacity;
+    uint32_t *head, *tail; /* per node; head = UINT32_MAX where empty */
+    pm_node_id *touched;
+    uint32_t n_touched;
+    /* messages in the making, in order of opening */
+    struct pm_builder *builders;
+    uint32_t n_builders, builders_capacity;
+    /* keys for ranges */
+    pm_key *range;
+    size_t range_capacity;
+};
+
+struct pm_scratch *pm_scratch_new(uint32_t nodes);
+void pm_scratch_free(struct pm_scratch *s);
+
+/* Makes room for n elements of `size` bytes in an array that grows by doubling; PM_OK or PM_E_MEMORY. */
+int pm_grow(void *array, size_t *capacity, size_t n, size_t size);
+
+/* Stable grouping: pm_group_add(i, node) for i = 0.. in order, then walk s->touched and each chain from head by next;
+ * pm_group_clear when done. `n` is the largest i + 1. */
+int pm_group_reserve(struct pm_scratch *s, size_t n);
+void pm_group_add(struct pm_scratch *s, uint32_t i, pm_node_id to);
+void pm_group_clear(struct pm_scratch *s);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The two stores of slots, and the blocks behind them. */
+#include "core/slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/pool.h"
+#include "core/rng.h"
+
+enum { CHUNK_SLOTS = 512, INDEX_FIRST = 1024 };
+
+struct sparse_entry {
+    pm_key key;
+    struct pm_slot slot;
+};
+
+struct pm_sparse {
+    uint32_t *index; /* entry number + 1, 0 = empty; open addressing */
+    uint32_t mask, n;
+    struct sparse_entry **chunks; /* entries keep their address */
+    uint32_t n_chunks, chunks_capacity;
+};
+
+void pm_latch_wait(uint32_t *word, pm_relax_fn relax, void *self)
+{
+    for (uint32_t tries = 1;; tries++) {
+        if (!__atomic_load_n(word, __ATOMIC_RELAXED) && !__atomic_exchange_n(word, 1u, __ATOMIC_ACQUIRE))
+            return;
+        if (tries % 128 == 0)
+            relax(self); /* the holder may have lost the processor */
+        else
+            __builtin_ia32_pause();
+    }
+}
+
+static struct sparse_entry *entry_at(const struct pm_sparse *t, uint32_t i)
+{
+    return &t->chunks[i / CHUNK_SLOTS][i % CHUNK_SLOTS];
+}
+
+/* Place in the index where the key is or would be. */
+static uint32_t index_place(const struct pm_sparse *t, pm_key key)
+{
+    uint32_t at = (uint32_t)pm_hash64(key) & t->mask;
+    while (t->index[at] && entry_at(t, t->index[at] - 1)->key != key)
+        at = (at + 1) & t->mask;
+    return at;
+}
+
+struct pm_slot *pm_sparse_find(const struct pm_sparse *t, pm_key key)
+{
+    uint32_t e = t->index[index_place(t, key)];
+    return e ? &entry_at(t, e - 1)->slot : NULL;
+}
+
+static int index_grow(struct pm_sparse *t)
+{
+    uint32_t *bigger = calloc(2 * ((size_t)t->mask + 1), sizeof *bigger);
+    if (!bigger)
+        return PM_E_MEMORY;
+    free(t->index);
+    t->index = bigger;
+    t->mask = 2 * t->mask + 1;
+    for (uint32_t i = 0; i < t->n; i++)
+        t->index[index_place(t, entry_at(t, i)->key)] = i + 1;
+    return PM_OK;
+}
+
+static int chunk_grow(struct pm_sparse *t)
+{
+    if (t->n_chunks == t->chunks_capacity) {
+        uint32_t capacity = t->chunks_capacity ? 2 * t->chunks_capacity : 16;
+        struct sparse_entry **bigger = realloc(t->chunks, capacity * sizeof(struct sparse_entry *));
+        if (!bigger)
+            return PM_E_MEMORY;
+        t->chunks = bigger;
+        t->chunks_capacity = capacity;
+    }
+    struct sparse_entry *chunk = calloc(CHUNK_SLOTS, sizeof *chunk);
+    if (!chunk)
+        return PM_E_MEMORY;
+    t->chunks[t->n_chunks++] = chunk;
+    return PM_OK;
+}
+
+struct pm_slot *pm_sparse_get(struct pm_slots *s, pm_key key)
+{
+    struct pm_sparse *t = s->sparse;
+    uint32_t at = index_place(t, key);
+    if (t->index[at])
+        return &entry_at(t, t->index[at] - 1)->slot;
+    if (t->n == t->n_chunks * CHUNK_SLOTS && chunk_grow(t) != PM_OK)
+        return NULL;
+    struct sparse_entry *e = entry_at(t, t->n);
+    e->key = key;
+    e->slot.location = PM_NODE_NONE;
+    t->index[at] = ++t->n;
+    if (t->n > t->mask / 2 && index_grow(t) != PM_OK)
+        return NULL;
+    return &e->slot;
+}
+
+static int sparse_init(struct pm_slots *s)
+{
+    struct pm_sparse *t = calloc(1, sizeof *t);
+    if (!t)
+        return PM_E_MEMORY;
+    t->index = calloc(INDEX_FIRST, sizeof *t->index);
+    t->mask = INDEX_FIRST - 1;
+    s->sparse = t;
+    return t->index ? PM_OK : PM_E_MEMORY;
+}
+
+static void sparse_fini(struct pm_sparse *t)
+{
+    if (!t)
+        return;
+    for (uint32_t i = 0; i < t->n_chunks; i++)
+        free(t->chunks[i]);
+    free(t->chunks);
+    free(t->index);
+    free(t);
+}
+
+static int dense_init(struct pm_slots *s, const struct pm_memory *memory)
+{
+    uint64_t n = s->layout->n_keys;
+    s->dense = memory->alloc(memory->self, n * sizeof *s->dense);
+    if (!s->dense)
+        return PM_E_MEMORY;
+    for (uint64_t k = 0; k < n; k++)
+        s->dense[k].location = PM_NODE_NONE;
+    return PM_OK;
+}
+
+int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, bool dense, bool with_values,
+                  uint32_t private_bytes, const struct pm_memory *memory, pm_relax_fn relax, void *relax_self)
+{
+    *s = (struct pm_slots){.layout = layout,
+                           .relax = relax,
+                           .relax_self = relax_self,
+                           .with_values = with_values,
+                           .private_bytes = (private_bytes + 7u) & ~7u};
+    PM_ASSERT(dense || !relax, "a sparse store is single-threaded");
+    s->pool = calloc(1, sizeof *s->pool);
+    if (!s->pool)
+        return PM_E_MEMORY;
+    s->pool->memory = *memory;
+    return dense ? dense_init(s, memory) : sparse_init(s);
+}
+
+void pm_slots_fini(struct pm_slots *s)
+{
+    if (!s->pool)
+        return;
+    if (s->dense)
+        s->pool->memory.release(s->pool->memory.self, s->dense, s->layout->n_keys * sizeof *s->dense);
+    sparse_fini(s->sparse);
+    pm_pool_fini(s->pool);
+    free(s->pool);
+    *s = (struct pm_slots){0};
+}
+
+void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot), void *arg)
+{
+    if (s->dense) {
+        for (pm_key k = 0; k < s->layout->n_keys; k++)
+            if (s->dense[k].state != PM_SLOT_ABSENT)
+                visit(arg, k, &s->dense[k]);
+        return;
+    }
+    for (uint32_t i = 0; i < s->sparse->n; i++) {
+        struct sparse_entry *e = entry_at(s->sparse, i);
+        if (e->slot.state != PM_SLOT_ABSENT)
+            visit(arg, e->key, &e->slot);
+    }
+}
+
+static size_t block_bytes(const struct pm_slots *s, uint32_t length, bool replica)
+{
+    size_t floats = s->with_values ? length : 0;
+    return s->private_bytes + sizeof(float) * (replica ? 2 * floats + 1 : floats);
+}
+
+int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica)
+{
+    PM_ASSERT(slot->state == PM_SLOT_ABSENT);
+    size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), replica);
+    if (bytes) {
+        char *block = pm_pool_get(s->pool, bytes, s->relax, s->relax_self);
+        if (!block)
+            return PM_E_MEMORY;
+        /* prefetching workers look at the pointer without the latch */
+        __atomic_store_n(&slot->value, (float *)(void *)(block + s->private_bytes), __ATOMIC_RELAXED);
+    }
+    slot->state = replica ? PM_SLOT_REPLICA : PM_SLOT_OWNED;
+    slot->flags &= PM_SLOT_QUEUED;
+    slot->version = 0;
+    return PM_OK;
+}
+
+void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
+{
+    PM_ASSERT(slot->state != PM_SLOT_ABSENT);
+    size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), slot->state == PM_SLOT_REPLICA);
+    if (bytes)
+        pm_pool_put(s->pool, (char *)slot->value - s->private_bytes, bytes, s->relax, s->relax_self);
+    __atomic_store_n(&slot->value, (float *)NULL, __ATOMIC_RELAXED);
+    slot->state = PM_SLOT_ABSENT;
+    slot->flags &= PM_SLOT_QUEUED;
+}
+
+uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, bool replica)
+{
+    return sizeof(struct pm_slot) + s->private_bytes + 4ull * length * (replica ? 2 : 1) + (replica ? 4 : 0);
+}

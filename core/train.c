@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Training: each worker reads batches ahead, announces them, pulls, computes, pushes and advances its clock. */
+#include "core/train.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/scratch.h"
+
+/* ---- loader ---- */
+
+static int plan_one(struct pm_trainer *t)
+{
+    struct pm_planned *p = &t->ring[t->planned % t->ring_size];
+    struct pm_batch *b = &p->batch;
+    b->n_keys = b->n_samples = b->n_localize = 0;
+    b->barrier_before = false;
+    int rc = t->workload->next(t->state, t->ws, b);
+    if (rc != PM_OK)
+        return rc;
+    pm_clock start = pm_worker_clock(t->worker) + (pm_clock)(t->planned - t->computed);
+    p->sample = -1;
+    if (b->n_samples) {
+        p->sample = pm_prepare_sample(t->worker, b->distribution, b->n_samples, start, start + 1);
+        if (p->sample < 0)
+            return (int)p->sample;
+    }
+    t->planned++;
+    rc = pm_intent(t->worker, b->keys, b->n_keys, start, start + 1);
+    return rc == PM_OK ? pm_localize(t->worker, b->localize, b->n_localize) : rc;
+}
+
+static int plan_ahead(struct pm_trainer *t)
+{
+    while (t->planned < t->n_batches && t->planned - t->computed < t->ring_size) {
+        int rc = plan_one(t);
+        if (rc != PM_OK)
+            return rc;
+    }
+    return PM_OK;
+}
+
+/* ---- one step ---- */
+
+static uint64_t floats_of(const struct pm_trainer *t, const pm_key *keys, uint32_t n)
+{
+    uint64_t floats = 0;
+    for (uint32_t i = 0; i < n; i++)
+        floats += pm_stored(t->node, keys[i]);
+    return floats;
+}
+
+static int pull_batch(struct pm_trainer *t, const struct pm_batch *b)
+{
+    int rc = pm_grow(&t->values, &t->values_capacity, floats_of(t, b->keys, b->n_keys), sizeof(float));
+    if (rc != PM_OK)
+        return rc;
+    pm_ticket ticket = pm_pull(t->worker, b->keys, b->n_keys, t->values);
+    return ticket < 0 ? (int)ticket : pm_wait(t->worker, ticket);
+}
+
+static int pull_sample(struct pm_trainer *t, const struct pm_planned *p)
+{
+    uint32_t n = p->batch.n_samples;
+    if (n == 0)
+        return PM_OK;
+    uint64_t most = t->node->config.with_values ? (uint64_t)n * t->node->layout->length_max : 0;
+    int rc = pm_grow(&t->samples, &t->samples_capacity, n, sizeof *t->samples);
+    if (rc == PM_OK)
+        rc = pm_grow(&t->sample_values, &t->sample_values_capacity, most, sizeof(float));
+    if (rc != PM_OK)
+        return rc;
+    pm_ticket ticket = pm_pull_sample(t->worker, p->sample, n, t->samples, t->sample_values);
+    return ticket < 0 ? (int)ticket : pm_wait(t->worker, ticket);
+}
+
+/* The previous push may still read the update buffers: it is waited for before they are used again. */
+static int room_for_updates(struct pm_trainer *t, const struct pm_batch *b)
+{
+    int rc = pm_wait(t->worker, t->pushed);
+    if (rc != PM_OK)
+        return rc;
+    uint32_t n = b->n_keys + b->n_samples;
+    uint64_t most = t->node->config.with_values ? (uint64_t)n * t->node->layout->length_max : 0;
+    rc = pm_grow(&t->push_keys, &t->push_capacity, n, sizeof *t->push_keys);
+    return rc == PM_OK ? pm_grow(&t->updates, &t->updates_capacity, most, sizeof(float)) : rc;
+}
+
+static void compute(struct pm_trainer *t, struct pm_step *step)
+{
+    const struct pm_node_config *c = &t->node->config;
+    struct pm_worker *w = t->worker;
+    int64_t before = c->ops->now_ns(c->ops_self);
+    t->workload->compute(t->state, t->ws, step);
+    c->ops->compute(c->ops_self, w, t->workload->flops(t->state, step->batch));
+    int64_t took = c->ops->now_ns(c->ops_self) - before;
+    w->compute_ns += took;
+    pm_count(&w->ctx.counters.compute_ns, (uint64_t)took);
+    pm_count(&w->ctx.counters.steps, 1);
+    t->loss += step->loss;
+    t->steps++;
+}
+
+static int push_updates(struct pm_trainer *t, const struct pm_step *step)
+{
+    pm_ticket ticket = pm_push(t->worker, step->push_keys, step->n_push, step->updates);
+    if (ticket < 0)
+        return (int)ticket;
+    t->pushed = ticket;
+    return PM_OK;
+}
+
+static int64_t now(const struct pm_trainer *t)
+{
+    const struct pm_node_config *c = &t->node->config;
+    return c->ops->now_ns(c->ops_self);
+}
+
+static bool time_is_up(const struct pm_trainer *t)
+{
+    int64_t budget = t->job->time_budget_ns;
+    return budget > 0 && t->elapsed_ns + now(t) - t->began_ns >= budget;
+}
+
+/* Everything before is at its owner, at all workers; they also agree here whether to go on. */
+static int sub_epoch(struct pm_trainer *t)
+{
+    int rc = pm_wait_all(t->worker);
+    double late = time_is_up(t);
+    if (rc == PM_OK)
+        rc = pm_reduce(t->worker, &late, 1);
+    t->out_of_time = late > 0;
+    return rc;
+}
+
+static int do_step(struct pm_trainer *t)
+{
+    const struct pm_planned *p = &t->ring[t->computed % t->ring_size];
+    int rc = p->batch.barrier_before ? sub_epoch(t) : PM_OK;
+    if (rc != PM_OK || t->out_of_time)
+        return rc;
+    rc = pull_batch(t, &p->batch);
+    if (rc == PM_OK)
+        rc = pull_sample(t, p);
+    if (rc == PM_OK)
+        rc = room_for_updates(t, &p->batch);
+    if (rc != PM_OK)
+        return rc;
+    bool values = t->node->config.with_values;
+    struct pm_step step = {.batch = &p->batch,
+                           .values = values ? t->values : NULL,
+                           .samples = t->samples,
+                           .sample_values = values ? t->sample_values : NULL,
+                           .push_keys = t->push_keys,
+                           .updates = values ? t->updates : NULL};
+    compute(t, &step);
+    rc = push_updates(t, &step);
+    t->computed++;
+    return rc == PM_OK ? pm_advance_clock(t->worker) : rc;
+}
+
+/* ---- one epoch ---- */
+
+static int run_batches(struct pm_trainer *t)
+{
+    while (t->computed < t->n_batches) {
+        int rc = plan_ahead(t);
+        if (rc == PM_OK)
+            rc = do_step(t);
+        if (rc != PM_OK || t->out_of_time)
+            return rc;
+        pm_report_progress(t);
+        /* with sub-epochs nobody stops alone */
+        if (!t->node->config.model->sub_epochs && time_is_up(t)) {
+            t->out_of_time = true;
+            return PM_OK;
+        }
+    }
+    return PM_OK;
+}
+
+static void begin_epoch(struct pm_trainer *t, uint32_t epoch)
+{
+    uint64_t all = t->workload->epoch_begin(t->state, t->ws, epoch);
+    t->n_batches = (uint64_t)ceil((double)all * t->job->epoch_fraction);
+    t->planned = t->computed = t->steps = 0;
+    t->loss = 0;
+    if (epoch == 0)
+        t->steps_all = t->n_batches * t->job->epochs;
+}
+
+static int train_epoch(struct pm_trainer *t, uint32_t epoch)
+{
+    begin_epoch(t, epoch);
+    t->worker->ctx.uncharged = true;
+    int rc = pm_barrier(t->worker);
+    t->worker->ctx.uncharged = false;
+    if (rc != PM_OK)
+        return rc;
+    pm_report_snapshot(t);
+    __atomic_store_n(&t->node->paused, 0, __ATOMIC_RELEASE);
+    rc = pm_barrier(t->worker);
+    t->began_ns = now(t);
+    if (rc == PM_OK)
+        rc = run_batches(t);
+    t->drain_ns = now(t);
+    if (rc == PM_OK)
+        rc = pm_drain(t->worker);
+    t->ended_ns = now(t);
+    t->pushed = PM_DONE;
+    t->steps_before += t->computed;
+    return rc;
+}
+
+static bool is_evaluated(const struct pm_job *job, uint32_t epoch, bool last)
+{
+    if (!job->with_values || !job->workload->evaluate)
+        return false;
+    if (last || job->evaluate == PM_EVALUATE_EVERY)
+        return true;
+    return job->evaluate == PM_EVALUATE_N && (epoch + 1) % job->evaluate_n == 0;
+}
+
+/* Sums that all workers need: loss, steps, whether somebody ran out of time. */
+static int agree(struct pm_trainer *t)
+{
+    double sums[3] = {t->loss, (double)t->steps, t->out_of_time};
+    int rc = pm_reduce(t->worker, sums, 3);
+    t->loss = sums[0];
+    t->steps = (uint64_t)sums[1];
+    t->out_of_time = sums[2] > 0;
+    return rc;
+}
+
+static int finish_epoch(struct pm_trainer *t, uint32_t epoch)
+{
+    t->worker->ctx.uncharged = true;
+    int rc = agree(t);
+    if (rc != PM_OK)
+        return rc;
+    if (t->workload->epoch_end)
+        t->workload->epoch_end(t->state, t->ws, epoch, t->loss);
+    __atomic_store_n(&t->node->paused, 1, __ATOMIC_RELEASE);
+    bool evaluated = is_evaluated(t->job, epoch, t->out_of_time || epoch + 1 == t->job->epochs);
+    int64_t before = now(t);
+    t->evaluation = (struct pm_evaluation){0};
+    if (evaluated)
+        rc = t->workload->evaluate(t->state, t->ws, t->worker, &t->evaluation);
+    t->eval_ns = now(t) - before;
+    if (rc == PM_OK)
+        rc = pm_report_epoch(t, epoch, evaluated);
+    t->elapsed_ns += t->ended_ns - t->began_ns;
+    t->worker->ctx.uncharged = false;
+    return rc;
+}
+
+static int make_loader(struct pm_trainer *t)
+{
+    int64_t ahead = t->job->ahead >= 0 ? t->job->ahead : (int64_t)t->workload->default_ahead;
+    bool early = t->node->policy->hint || t->node->policy->prepare_sample;
+    t->ring_size = early ? (uint64_t)ahead + 1 : 1;
+    t->ring = calloc(t->ring_size, sizeof *t->ring);
+    if (!t->ring)
+        return PM_E_MEMORY;
+    for (uint64_t i = 0; i < t->ring_size; i++) {
+        t->ring[i].batch.item = calloc(1, t->workload->batch_bytes + 1);
+        if (!t->ring[i].batch.item)
+            return PM_E_MEMORY;
+    }
+    return PM_OK;
+}
+
+static void free_trainer(struct pm_trainer *t)
+{
+    for (uint64_t i = 0; t->ring && i < t->ring_size; i++) {
+        free(t->ring[i].batch.keys);
+        free(t->ring[i].batch.localize);
+        free(t->ring[i].batch.item);
+    }
+    free(t->ring);
+    free(t->values);
+    free(t->sample_values);
+    free(t->updates);
+    free(t->samples);
+    free(t->push_keys);
+    free(t->ws);
+}
+
+static int train(struct pm_trainer *t)
+{
+    int rc = make_loader(t);
+    for (uint32_t epoch = 0; rc == PM_OK && epoch < t->job->epochs && !t->out_of_time; epoch++) {
+        rc = train_epoch(t, epoch);
+        if (rc == PM_OK)
+            rc = finish_epoch(t, epoch);
+    }
+    return rc == PM_OK ? pm_report_end(t) : rc;
+}
+
+int pm_train_worker(struct pm_worker *worker, void *arg)
+{
+    (void)arg;
+    struct pm_node *node = worker->ctx.node;
+    struct pm_trainer t = {.worker = worker,
+                           .node = node,
+                           .job = node->config.job,
+                           .workload = node->config.workload,
+                           .state = node->config.workload_state};
+    t.ws = calloc(1, t.workload->worker_bytes + 1);
+    int rc = t.ws ? t.workload->begin(t.state, t.ws, worker->rank) : PM_E_MEMORY;
+    if (rc == PM_OK) {
+        rc = train(&t);
+        if (t.workload->end)
+            t.workload->end(t.state, t.ws);
+    }
+    free_trainer(&t);
+    return rc;
+}

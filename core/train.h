@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The training loop of one worker, in two files: train.c (epochs, batches) and report.c (what comes out). Not installed. */
+#ifndef PM_CORE_TRAIN_H
+#define PM_CORE_TRAIN_H
+
+#include "core/internal.h"
+
+/* A batch that was read ahead. */
+struct pm_planned {
+    struct pm_batch batch;
+    int64_t sample; /* handle of its sampling access, -1 = none */
+};
+
+struct pm_trainer {
+    struct pm_worker *worker;
+    struct pm_node *node;
+    const struct pm_job *job;
+    const struct pm_workload *workload;
+    const void *state;
+    void *ws;
+    /* loader: a ring of batches [computed, planned) */
+    struct pm_planned *ring;
+    uint64_t ring_size, n_batches, planned, computed;
+    /* buffers of one step */
+    float *values, *sample_values, *updates;
+    pm_key *samples, *push_keys;
+    size_t values_capacity, sample_values_capacity, updates_capacity, samples_capacity, push_capacity;
+    pm_ticket pushed; /* push of the previous step, whose buffers are still in use */
+    uint64_t steps_before, steps_all; /* batches done in earlier epochs; of all epochs, for progress */
+    int64_t progress_at_ns;
+    /* of the epoch */
+    double loss;
+    uint64_t steps;
+    int64_t began_ns, drain_ns, ended_ns;
+    int64_t elapsed_ns; /* sum of earlier epochs */
+    struct pm_counters before;
+    struct pm_evaluation evaluation;
+    int64_t eval_ns;
+    bool out_of_time;
+};
+
+/* Reports the epoch: called by all workers after the drain; ends with a barrier. */
+int pm_report_epoch(struct pm_trainer *t, uint32_t epoch, bool evaluated);
+/* Latencies and the digest of the final values: called by all workers at the end. */
+int pm_report_end(struct pm_trainer *t);
+void pm_report_progress(struct pm_trainer *t);
+/* The node's counters as they are when all its workers are between barriers. */
+void pm_report_snapshot(struct pm_trainer *t);
+
+#endif

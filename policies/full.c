@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* full: every key is replicated on every node from the start; a background round exchanges updates over the owners as hubs.
+ * All reads and writes are local; what costs is the exchange, and staleness. */
+#include "core/policy.h"
+
+struct full {
+    int64_t interval_ns; /* between the starts of two rounds */
+};
+
+/* How soon an idle node that exchanges as fast as possible looks for updates again. */
+enum { POLL_NS = 20 * 1000 };
+
+static const struct pm_option options_table[] = {
+    {.name = "syncs_per_second",
+     .type = PM_OPT_REAL,
+     .def = "25",
+     .help = "exchange rounds per second; 0 = as fast as possible",
+     .min = 0,
+     .max = 1e6},
+    {.name = "exchange",
+     .type = PM_OPT_ENUM,
+     .def = "hub",
+     .choices = "hub",
+     .help = "hub: deltas to the owners, new values back to all"},
+    {0},
+};
+
+static int init(struct pm_node *node, void *state, const struct pm_values *options, struct pm_traits *traits,
+                struct pm_error *err)
+{
+    (void)node, (void)err;
+    struct full *f = state;
+    double rate = pm_values_real(options, "syncs_per_second");
+    f->interval_ns = rate > 0 ? (int64_t)(1e9 / rate) : POLL_NS;
+    traits->group = true;
+    traits->shared_memory = true;
+    traits->replicates = true;
+    traits->track_changes = true;
+    traits->promise_sync = traits->promise_async = PM_CAUSAL;
+    return PM_OK;
+}
+
+static bool replicated(const struct pm_node *node, const void *state, pm_key key, pm_node_id at)
+{
+    (void)node, (void)state, (void)key, (void)at;
+    return true;
+}
+
+static int64_t round_hook(struct pm_ctx *ctx, void *state, int64_t now_ns)
+{
+    const struct full *f = state;
+    pm_exchange(ctx);
+    return now_ns + f->interval_ns;
+}
+
+static void drain(struct pm_ctx *ctx, void *state)
+{
+    (void)state;
+    pm_exchange(ctx);
+}
+
+const struct pm_policy pm_policy_full = {
+    .abi = PM_POLICY_ABI,
+    .name = "full",
+    .summary = "every key replicated on every node, updates exchanged in periodic rounds",
+    .options = options_table,
+    .node_bytes = sizeof(struct full),
+    .init = init,
+    .replicated = replicated,
+    .round = round_hook,
+    .drain = drain,
+};
