@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cli/commands.h"
+
+const struct cli_command cli_commands[] = {
+    {CLI_RUN, "run", "one run", "pmlab run [OPTION...]", cli_run, 0},
+    {CLI_COMPARE, "compare", "several policies, same everything else, a table",
+     "pmlab compare --policies A,B,... [OPTION...]", cli_compare, 0},
+    {CLI_FIGURE, "figure", "run what a figure needs, then draw it", "pmlab figure NAME [OPTION...]",
+     cli_figure, 1},
+    {CLI_REPORT, "report", "one HTML file of a database", "pmlab report [OPTION...]", cli_report, 0},
+    {CLI_LIST, "list", "what there is",
+     "pmlab list policies|workloads|topologies|figures|backends, or list policy|workload NAME", cli_list, 2},
+    {CLI_SHOW, "show", "runs of a database, or everything about one", "pmlab show [RUN] [OPTION...]",
+     cli_show, 1},
+    {0},
+};

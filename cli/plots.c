@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Finding and reading figures. They lie in ./plots, beside the folder of the program that was built, or where
+ * the installed program keeps them. */
+#define _GNU_SOURCE /* asprintf */
+#include "cli/plots.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/nearest.h"
+
+enum { NAMES_MAX = 256, PLACES = 3 };
+
+/* The i-th place where figures may be. */
+static void place(int i, char *path, size_t size)
+{
+    if (i == 0) {
+        snprintf(path, size, "plots");
+        return;
+    }
+    char program[2048];
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    program[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(program, '/');
+    if (slash != NULL)
+        *slash = '\0';
+    snprintf(path, size, i == 1 ? "%s/../plots" : "%s/../share/pmlab/plots", program);
+}
+
+static bool is_figure(const char *folder)
+{
+    char path[4400];
+    snprintf(path, sizeof path, "%s/figure.ini", folder);
+    return access(path, R_OK) == 0;
+}
+
+static int only_figures(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+/* Names of the first place that has figures; free each. */
+static size_t all_names(char *names[NAMES_MAX])
+{
+    for (int i = 0; i < PLACES; i++) {
+        char folder[2100], path[2400];
+        struct dirent **entries;
+        place(i, folder, sizeof folder);
+        int found = scandir(folder, &entries, only_figures, alphasort);
+        size_t n = 0;
+        for (int j = 0; j < found; j++) {
+            snprintf(path, sizeof path, "%s/%s", folder, entries[j]->d_name);
+            if (n < NAMES_MAX && is_figure(path) && (names[n] = strdup(entries[j]->d_name)) != NULL)
+                n++;
+            free(entries[j]);
+        }
+        if (found >= 0)
+            free(entries);
+        if (n > 0)
+            return n;
+    }
+    return 0;
+}
+
+void cli_plots_visit(void (*visit)(void *arg, const char *name), void *arg)
+{
+    char *names[NAMES_MAX];
+    size_t n = all_names(names);
+    for (size_t i = 0; i < n; i++) {
+        visit(arg, names[i]);
+        free(names[i]);
+    }
+}
+
+static void list_one(void *arg, const char *name)
+{
+    struct cli_plot plot;
+    if (cli_plot_open(&plot, name, NULL) != PM_OK)
+        return;
+    printf("%-20s %s\n", plot.name, plot.title);
+    if (*(bool *)arg && plot.answers != NULL)
+        printf("%-20s %s\n", "", plot.answers);
+    cli_plot_close(&plot);
+}
+
+void cli_plots_list(bool verbose)
+{
+    cli_plots_visit(list_one, &verbose);
+}
+
+char *cli_read_text(const char *path, struct pm_error *err)
+{
+    FILE *file = fopen(path, "re");
+    char *text = NULL;
+    size_t size = 0;
+    if (file != NULL && getdelim(&text, &size, '\0', file) < 0 && ferror(file)) {
+        free(text);
+        text = NULL;
+    }
+    if (text == NULL)
+        pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno));
+    if (file != NULL)
+        fclose(file);
+    return text;
+}
+
+int cli_write_text(const char *path, const char *text, struct pm_error *err)
+{
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno));
+    bool bad = fputs(text, file) < 0;
+    bad |= fclose(file) != 0;
+    return bad ? pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno)) : PM_OK;
+}
+
+static bool add_option(struct cli_plot *plot, const char *name, const char *value, bool vary)
+{
+    if (plot->n_options == CLI_PLOT_OPTIONS_MAX)
+        return false;
+    struct cli_plot_option *option = &plot->options[plot->n_options++];
+    option->name = strdup(name);
+    option->text = strdup(value);
+    if (option->name == NULL || option->text == NULL)
+        return false;
+    if (!vary) {
+        option->values[option->n++] = option->text;
+        return true;
+    }
+    char *rest = NULL;
+    for (char *word = strtok_r(option->text, " \t", &rest); word != NULL;
+         word = strtok_r(NULL, " \t", &rest)) {
+        if (option->n == CLI_PLOT_VALUES_MAX)
+            return false;
+        option->values[option->n++] = word;
+    }
+    return option->n > 0;
+}
+
+static int on_line(void *user, const char *section, const char *name, const char *value)
+{
+    struct cli_plot *plot = user;
+    if (strcmp(section, "options") == 0 || strcmp(section, "vary") == 0)
+        return add_option(plot, name, value, section[0] == 'v');
+    char **text = strcmp(name, "title") == 0     ? &plot->title
+                  : strcmp(name, "answers") == 0 ? &plot->answers
+                                                 : NULL;
+    if (section[0] != '\0' || text == NULL)
+        return 0;
+    free(*text);
+    *text = strdup(value);
+    return *text != NULL;
+}
+
+static char *read_part(const struct cli_plot *plot, const char *file, struct pm_error *err)
+{
+    char *path;
+    if (asprintf(&path, "%s/%s", plot->folder, file) < 0) {
+        pm_error_set(err, PM_E_MEMORY, "figure: out of memory");
+        return NULL;
+    }
+    char *text = cli_read_text(path, err);
+    free(path);
+    return text;
+}
+
+static int read_parts(struct cli_plot *plot, struct pm_error *err)
+{
+    char *ini = read_part(plot, "figure.ini", err);
+    if (ini == NULL)
+        return PM_E_FILE;
+    int line = ini_parse_string(ini, on_line, plot);
+    free(ini);
+    if (line != 0)
+        return pm_error_set(err, PM_E_FILE,
+                            "%s/figure.ini:%d: neither title, answers, nor a line of [options] or [vary]",
+                            plot->folder, line);
+    if (plot->title == NULL)
+        return pm_error_set(err, PM_E_FILE, "%s/figure.ini: has no title", plot->folder);
+    plot->query = read_part(plot, "query.sql", err);
+    if (plot->query == NULL)
+        return PM_E_FILE;
+    plot->script = read_part(plot, "plot.gp", err);
+    return plot->script != NULL ? PM_OK : PM_E_FILE;
+}
+
+static int unknown(const char *name, struct pm_error *err)
+{
+    char *names[NAMES_MAX];
+    size_t n = all_names(names);
+    const char *nearest = pm_nearest(name, (const char *const *)names, n);
+    if (nearest == NULL)
+        pm_error_set(err, PM_E_FILE, "figure %s: no folder of figures was found", name);
+    else
+        pm_error_set(err, PM_E_OPTION, "unknown figure \"%.80s\"; nearest is \"%s\"", name, nearest);
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    return nearest == NULL ? PM_E_FILE : PM_E_OPTION;
+}
+
+static int find_folder(const char *name, char *path, size_t size, struct pm_error *err)
+{
+    if (strchr(name, '/') != NULL) {
+        snprintf(path, size, "%s", name);
+        size_t length = strlen(path);
+        while (length > 1 && path[length - 1] == '/')
+            path[--length] = '\0';
+        return is_figure(path) ? PM_OK : pm_error_set(err, PM_E_FILE, "%s/figure.ini: %m", path);
+    }
+    for (int i = 0; i < PLACES; i++) {
+        char folder[2100];
+        place(i, folder, sizeof folder);
+        snprintf(path, size, "%s/%s", folder, name);
+        if (is_figure(path))
+            return PM_OK;
+    }
+    return unknown(name, err);
+}
+
+int cli_plot_open(struct cli_plot *plot, const char *name, struct pm_error *err)
+{
+    *plot = (struct cli_plot){0};
+    char path[4096];
+    int rc = find_folder(name, path, sizeof path, err);
+    if (rc != PM_OK)
+        return rc;
+    plot->folder = strdup(path);
+    plot->name = strdup(strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path);
+    if (plot->folder == NULL || plot->name == NULL)
+        rc = pm_error_set(err, PM_E_MEMORY, "figure: out of memory");
+    else
+        rc = read_parts(plot, err);
+    if (rc != PM_OK)
+        cli_plot_close(plot);
+    return rc;
+}
+
+void cli_plot_close(struct cli_plot *plot)
+{
+    for (size_t i = 0; i < plot->n_options; i++) {
+        free(plot->options[i].name);
+        free(plot->options[i].text);
+    }
+    free(plot->folder);
+    free(plot->name);
+    free(plot->title);
+    free(plot->answers);
+    free(plot->query);
+    free(plot->script);
+    *plot = (struct cli_plot){0};
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* pmlab show: the runs of a database, or everything about one. Reads only. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/commands.h"
+#include "cli/execute.h"
+#include "cli/format.h"
+#include "cli/print.h"
+
+static int print_list(struct results_db *db, struct pm_error *err)
+{
+    static const char *const head[] = {"run",     "started",  "status",         "backend",
+                                       "policy",  "workload", "shape",          "epoch time",
+                                       "quality", "name",     "what went wrong"};
+    struct results_table t;
+    int rc = results_list_runs(db, &t, err);
+    if (rc != PM_OK)
+        return rc;
+    struct cli_table table;
+    cli_table_begin(&table, "rllllllrlll", head);
+    for (size_t row = 0; row < t.rows; row++) {
+        char shape[48], epoch[32], value[32], quality[80];
+        const char *metric = cli_column(&t, row, "metric"), *reason = cli_column(&t, row, "reason");
+        snprintf(shape, sizeof shape, "%sx%s", cli_column(&t, row, "nodes"), cli_column(&t, row, "workers"));
+        cli_format_seconds(epoch, sizeof epoch, cli_number(cli_column(&t, row, "epoch_s")));
+        cli_format_real(value, sizeof value, cli_number(cli_column(&t, row, "quality")));
+        snprintf(quality, sizeof quality, "%s %s", metric != NULL ? metric : "", value);
+        const char *name = cli_column(&t, row, "name");
+        const char *cells[] = {cli_column(&t, row, "run_id"),
+                               cli_column(&t, row, "started_at"),
+                               cli_column(&t, row, "status"),
+                               cli_column(&t, row, "backend"),
+                               cli_column(&t, row, "policy"),
+                               cli_column(&t, row, "workload"),
+                               shape,
+                               epoch,
+                               metric != NULL ? quality : "-",
+                               name,
+                               reason != NULL ? reason : ""};
+        cli_table_row(&table, cells);
+    }
+    cli_table_print(&table, stdout);
+    results_table_free(&t);
+    return PM_OK;
+}
+
+/* A query as a table under a heading; nothing at all when it has no rows. */
+static int section(struct results_db *db, int64_t run_id, const char *heading, const char *sql,
+                   struct pm_error *err)
+{
+    struct results_table t;
+    int rc = results_select(db, &t, err, sql, "i", run_id);
+    if (rc != PM_OK)
+        return rc;
+    if (t.rows > 0) {
+        char alignment[32];
+        for (size_t i = 0; i < t.columns; i++) {
+            char *end = NULL;
+            const char *cell = results_cell(&t, 0, i);
+            alignment[i] = cell != NULL && strtod(cell, &end) == 0 && end == cell ? 'l' : 'r';
+        }
+        alignment[t.columns] = '\0';
+        printf("\n%s\n", heading);
+        struct cli_table table;
+        cli_table_begin(&table, alignment, (const char *const *)t.names);
+        for (size_t row = 0; row < t.rows; row++)
+            cli_table_row(&table, (const char *const *)&t.cells[row * t.columns]);
+        cli_table_print(&table, stdout);
+    }
+    results_table_free(&t);
+    return PM_OK;
+}
+
+static const struct {
+    const char *heading, *sql;
+    bool verbose_only;
+} sections[] = {
+    {"Run",
+     "SELECT started_at, finished_at, version, host, command_line, config_hash, experiment_hash FROM run"
+     " WHERE run_id = ?",
+     true},
+    {"Options",
+     "SELECT name, value, CASE is_default WHEN 1 THEN 'default' ELSE '' END AS given FROM option"
+     " WHERE run_id = ?",
+     true},
+    {"Options that differ from their defaults",
+     "SELECT name, value FROM option WHERE run_id = ? AND NOT is_default", false},
+    {"Epochs",
+     "SELECT epoch, epoch_s, drain_s, eval_s, elapsed_s, steps, loss, quality_metric, quality FROM epoch"
+     " WHERE run_id = ?",
+     false},
+    {"Evaluations", "SELECT epoch, at_s, metric, value FROM quality WHERE run_id = ? ORDER BY epoch, metric",
+     false},
+    {"Accesses",
+     "SELECT sum(local_reads) AS local_reads, sum(replica_reads) AS replica_reads,"
+     " sum(remote_reads) AS remote_reads, sum(queued_reads) AS queued_reads,"
+     " sum(local_writes) AS local_writes, sum(replica_writes) AS replica_writes,"
+     " sum(remote_writes) AS remote_writes, sum(queued_writes) AS queued_writes"
+     " FROM node_epoch WHERE run_id = ? HAVING count(*) > 0",
+     false},
+    {"Nodes",
+     "SELECT node, sum(messages_sent) AS messages_sent, sum(bytes_sent) AS bytes_sent,"
+     " sum(compute_s) AS compute_s, sum(wait_s) AS wait_s, sum(communicator_busy_s) AS busy_s,"
+     " max(memory_bytes) AS memory_bytes FROM node_epoch WHERE run_id = ? GROUP BY node",
+     false},
+    {"Messages",
+     "SELECT kind, sum(count) AS count, sum(bytes) AS bytes FROM message WHERE run_id = ? GROUP BY kind"
+     " ORDER BY bytes DESC, kind",
+     false},
+    {"Latencies",
+     "SELECT quantity, unit, sum(occurrences) AS occurrences, min(lower_bound) AS least,"
+     " max(upper_bound) AS greatest FROM latency WHERE run_id = ? GROUP BY quantity",
+     false},
+};
+
+static int print_one(struct results_db *db, int64_t run_id, bool verbose, struct pm_error *err)
+{
+    int rc = cli_print_summary(db, run_id, err);
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0] && rc == PM_OK; i++)
+        if (verbose || !sections[i].verbose_only)
+            rc = section(db, run_id, sections[i].heading, sections[i].sql, err);
+    return rc;
+}
+
+static int print(const struct cli_args *args, struct results_db *db, int64_t run_id, struct pm_error *err)
+{
+    if (!cli_flag(args, "json"))
+        return run_id > 0 ? print_one(db, run_id, cli_flag(args, "verbose"), err) : print_list(db, err);
+    char *json = NULL;
+    int rc = run_id > 0 ? results_json_run(db, run_id, &json, err) : results_json_runs(db, &json, err);
+    if (rc == PM_OK)
+        puts(json);
+    free(json);
+    return rc;
+}
+
+int cli_show(const struct cli_args *args)
+{
+    static const struct pm_option run = {"RUN", PM_OPT_COUNT, NULL, "", NULL, 1, 9e18};
+    struct pm_error err = {0};
+    struct pm_value value = {0};
+    int rc = PM_OK;
+    if (args->n_words > 0)
+        rc = pm_option_parse(&run, args->words[0], &value, &err);
+    struct results_db db;
+    if (rc == PM_OK)
+        rc = results_open(cli_text(args, "db"), RESULTS_READ, &db, &err);
+    if (rc == PM_OK) {
+        rc = print(args, &db, (int64_t)value.whole, &err);
+        results_close(&db);
+    }
+    return rc == PM_OK ? 0 : cli_complain(rc, err.text);
+}
