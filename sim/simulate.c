@@ -40,7 +40,7 @@ void sim_describe_waits(const struct sim *sim, char *text, size_t size)
     for (uint32_t i = 0; i < sim->n_nodes && n + 32 < size; i++) {
         char waits[PM_ERROR_TEXT_SIZE] = "";
         if (pm_node_describe_waits(sim->nodes[i].node, waits, sizeof waits) > 0)
-            n += (size_t)snprintf(text + n, size - n, "%snode %u: %s", n > 0 ? "; " : "", i, waits);
+            n += (size_t)snprintf(text + n, size - n, "%s%s", n > 0 ? "; " : "", waits);
     }
     if (n == 0)
         snprintf(text, size, "%u of %u workers wait", sim->blocked, sim->n_nodes * sim->job.workers);
@@ -116,10 +116,11 @@ static void make_nodes(struct sim *sim)
 static void check_accounts(const struct sim *sim, struct pm_error *err)
 {
     int rc = PM_OK;
-    struct pm_counters sum = {0};
+    struct pm_counters sum = {0}, one;
     for (uint32_t i = 0; i < sim->n_nodes && rc == PM_OK; i++) {
         rc = pm_node_check_accounts(sim->nodes[i].node, err);
-        pm_node_counters(sim->nodes[i].node, &sum);
+        pm_node_counters(sim->nodes[i].node, &one);
+        pm_counters_add(&sum, &one);
     }
     for (uint32_t i = 0; i < sim->n_nodes * sim->job.workers && rc == PM_OK; i++)
         rc = sim_worker_check_accounts(&sim->workers[i], err);
