@@ -219,8 +219,9 @@ static int check_file(const char *path, enum results_mode mode, struct pm_error 
 /* Opens for reading; a database in WAL mode on a medium that cannot be written is read as it stands. */
 static int open_to_read(struct results_db *db, const char *file)
 {
+    /* Where it may, SQLite removes the files beside a database in WAL mode when it closes it. */
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(file, &db->sqlite, flags, NULL);
+    int rc = sqlite3_open_v2(file, &db->sqlite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_exec(db->sqlite, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL);
     if ((rc & 0xff) != SQLITE_CANTOPEN && (rc & 0xff) != SQLITE_READONLY)

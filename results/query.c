@@ -135,8 +135,9 @@ int results_summary(struct results_db *db, int64_t run_id, struct results_table 
 }
 
 #define COMPARED                                                                                             \
-    " FROM (SELECT " SUMMARY " FROM json_each(?1) j JOIN run r ON r.run_id = j.value) GROUP BY policy"       \
-    " ORDER BY min(run_id)"
+    " FROM (SELECT j.key AS position, " SUMMARY                                                              \
+    " FROM json_each(?1) j JOIN run r ON r.run_id = j.value) GROUP BY policy"                                \
+    " ORDER BY min(position)"
 #define SPREAD(column)                                                                                       \
     "sum(" column " * " column ") - sum(" column ") * sum(" column ") / nullif(count(" column "), 0)"
 
