@@ -99,7 +99,8 @@ static void take_frames(struct real_children *c, struct real_child *child)
     while ((got = real_frame_receive(child->fd, &frame)) > 0) {
         if (frame.kind == REAL_FRAME_RECORD) {
             c->moved_ns = real_clock_ns();
-            c->job->report(c->job->report_arg, &frame.u.record);
+            if (c->job->report)
+                c->job->report(c->job->report_arg, &frame.u.record);
         } else if (frame.kind == REAL_FRAME_PULSE) {
             if (frame.u.pulse.activity != child->activity)
                 c->moved_ns = real_clock_ns();

@@ -97,7 +97,8 @@ static void report_memory(const struct real_children *c)
     struct pm_record record = {.kind = PM_RECORD_BACKEND, .epoch = c->job->epochs ? c->job->epochs - 1 : 0};
     for (uint32_t i = 0; i < c->n; i++)
         record.u.backend.peak_rss_bytes += c->child[i].peak_rss_bytes;
-    c->job->report(c->job->report_arg, &record);
+    if (c->job->report)
+        c->job->report(c->job->report_arg, &record);
 }
 
 static int start_all(const struct start *s, struct pm_error *err)

@@ -8,14 +8,30 @@
 
 #include "real/ops.h"
 
-enum { PULSE_NS = 1000000000, RETURN_NS = 1000000000, CLOSE_NS = 2000000000 };
+enum {
+    TICK_NS = 100000,
+    PROGRESS_NS = 50000000,
+    PULSE_NS = 1000000000,
+    RETURN_NS = 1000000000,
+    CLOSE_NS = 2000000000
+};
 
 /* ---- Talking to the calling process ---- */
 
+/* On the thread of the worker that reports. Progress is worth telling now and then only. */
 static void report_record(void *arg, const struct pm_record *record)
 {
-    const struct real_node *n = arg;
-    struct real_frame frame = {.kind = REAL_FRAME_RECORD, .u.record = *record};
+    struct real_node *n = arg;
+    bool progress = record->kind == PM_RECORD_PROGRESS;
+    if (progress && record->u.progress.done < record->u.progress.total) {
+        int64_t now_ns = real_node_now_ns(n);
+        if (now_ns < n->next_progress_ns)
+            return;
+        n->next_progress_ns = now_ns + PROGRESS_NS;
+    }
+    struct real_frame frame;
+    frame.kind = REAL_FRAME_RECORD;
+    memcpy(&frame.u.record, record, sizeof *record);
     real_frame_send(n->config->parent_fd, &frame, true);
 }
 
@@ -69,6 +85,8 @@ static void tick_if_due(struct real_node *n)
     __atomic_exchange_n(&n->asked_tick_ns, PM_TIME_NEVER, __ATOMIC_ACQ_REL);
     struct pm_ctx *ctx = pm_node_communicator(n->core);
     n->next_tick_ns = pm_node_tick(ctx, now_ns);
+    if (n->next_tick_ns <= now_ns)
+        n->next_tick_ns = now_ns + TICK_NS; /* rounds are paused: not a reason to spin */
     pm_ctx_deliver(ctx);
 }
 

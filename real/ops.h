@@ -31,6 +31,7 @@ struct real_node {
     uint32_t running;                                   /* workers that have not returned */
     uint32_t blocked;                                   /* workers that wait */
     int64_t asked_tick_ns, next_tick_ns, next_pulse_ns; /* in the job's time */
+    int64_t next_progress_ns;                           /* of the worker that reports */
 };
 
 extern const struct pm_backend_ops real_ops; /* `self` is a struct real_node */
