@@ -142,7 +142,6 @@ int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, bool dense
                            .relax_self = relax_self,
                            .with_values = with_values,
                            .private_bytes = (private_bytes + 7u) & ~7u};
-    PM_ASSERT(dense || !relax, "a sparse store is single-threaded");
     s->pool = calloc(1, sizeof *s->pool);
     if (!s->pool)
         return PM_E_MEMORY;

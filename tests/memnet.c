@@ -286,7 +286,9 @@ static void settle(struct memnet *net)
 {
     int code = PM_OK;
     for (pm_node_id i = 0; i < net->job->nodes; i++) {
-        pm_node_counters(net->nodes[i], &net->result.counters);
+        struct pm_counters of_node;
+        pm_node_counters(net->nodes[i], &of_node);
+        pm_counters_add(&net->result.counters, &of_node);
         if (code == PM_OK)
             code = pm_node_check_accounts(net->nodes[i], &net->err);
     }
