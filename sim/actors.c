@@ -225,7 +225,7 @@ void sim_worker_start(struct sim *sim, uint32_t rank)
 
 void sim_stop_if_done(struct sim *sim)
 {
-    if (sim->live > 0 || sim->under_way > 0 || sim->stopping)
+    if (sim->live > 0 || sim->n_serving > 0 || sim->under_way > 0 || sim->stopping)
         return;
     sim->stopping = true;
     sim_couriers_stop(sim);

@@ -91,6 +91,7 @@ struct pm_message *sim_serve(struct sim_node *node)
     if (node->serving)
         return NULL;
     node->serving = true;
+    node->sim->n_serving++;
     for (;;) {
         if (node->tick_due && node->sim->live > 0)
             tick(node);
@@ -100,6 +101,7 @@ struct pm_message *sim_serve(struct sim_node *node)
             break;
     }
     node->serving = false;
+    node->sim->n_serving--;
     struct pm_message *carry = node->carry;
     node->carry = NULL;
     sim_stop_if_done(node->sim);

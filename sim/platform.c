@@ -43,7 +43,8 @@ static uint32_t fattree(uint32_t n, char *text, size_t size)
     return leaf * leaves;
 }
 
-/* Up to three dimensions, as equal as possible; SimGrid wants two hosts at least, and no second dimension of one. */
+/* Up to three dimensions, as equal as possible; SimGrid wants two hosts at least, and no second dimension of
+ * one. */
 static uint32_t torus(uint32_t n, char *text, size_t size)
 {
     uint32_t x = n < 2 ? 2 : (uint32_t)ceil(cbrt(n) - 1e-9);

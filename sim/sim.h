@@ -199,6 +199,7 @@ struct sim {
     struct sim_agenda agenda;
     struct sim_courier *idle;
     uint32_t n_couriers;
+    uint32_t n_serving;     /* communicators at work, which may be about to send */
     uint32_t live, blocked; /* workers that have not ended; of these, those that wait */
     uint64_t under_way;     /* messages sent and not handled */
     uint64_t foreground;    /* of these, those that no tick has caused */
