@@ -29,6 +29,7 @@ struct reader {
     struct pm_error *err;
 };
 
+static const char matrix_banner[] = "%%MatrixMarket";
 static const char *const side_names[2] = {"row (user)", "column (item)"};
 
 static int __attribute__((format(printf, 2, 3))) fail(struct reader *r, const char *fmt, ...)
@@ -168,8 +169,8 @@ static int read_movielens(struct reader *r, const char *separator)
 static int check_matrix_header(struct reader *r)
 {
     char object[16], layout[16], field[16], symmetry[16], rest[2];
-    int n =
-        sscanf(r->line, "%%%%MatrixMarket %15s %15s %15s %15s %1s", object, layout, field, symmetry, rest);
+    int n = sscanf(r->line + strlen(matrix_banner), " %15s %15s %15s %15s %1s", object, layout, field,
+                   symmetry, rest);
     if (n != 4 || strcasecmp(object, "matrix") != 0 || strcasecmp(layout, "coordinate") != 0 ||
         (strcasecmp(field, "real") != 0 && strcasecmp(field, "integer") != 0) ||
         strcasecmp(symmetry, "general") != 0)
@@ -258,7 +259,7 @@ static int read_all(struct reader *r)
         return more;
     if (more == 0)
         return fail(r, "the file is empty");
-    if (strncasecmp(r->line, "%%MatrixMarket", 14) == 0)
+    if (strncasecmp(r->line, matrix_banner, strlen(matrix_banner)) == 0)
         return read_matrix(r);
     if (strstr(r->line, "::") != NULL)
         return read_movielens(r, "::");
