@@ -327,8 +327,8 @@ static void mf_epoch_end(const void *state, void *ws, uint32_t epoch, double los
     w->last_loss = loss;
 }
 
-static double squared_errors(const struct mf_state *s, const struct rating *cells, uint64_t n,
-                             const float *values)
+double mf_squared_errors(const struct mf_state *s, const struct rating *cells, uint64_t n,
+                         const float *values)
 {
     size_t length = mf_value_length(s->rank, s->bias, s->adagrad);
     double sum = 0;
@@ -359,7 +359,7 @@ static int evaluate_part(const struct mf_state *s, struct mf_worker *w, struct p
         int rc = pm_read_model(worker, keys, 2 * n, w->values);
         if (rc != PM_OK)
             return rc;
-        *sum += squared_errors(s, cells, n, w->values);
+        *sum += mf_squared_errors(s, cells, n, w->values);
     }
     return PM_OK;
 }

@@ -90,6 +90,11 @@ void mf_data_free(struct mf_state *s);
 int mf_data_hold_out(struct ratings *train, struct ratings *test, double share, uint64_t seed,
                      struct pm_error *err);
 
+/* mf.c: sum of squared errors of the predictions for n cells; values holds each cell's row's value, then its
+ * column's. */
+double mf_squared_errors(const struct mf_state *s, const struct rating *cells, uint64_t n,
+                         const float *values);
+
 /* mf_stream.c: the loader. */
 uint64_t mf_epoch_begin(const void *state, void *ws, uint32_t epoch);
 int mf_next(const void *state, void *ws, struct pm_batch *batch);
