@@ -67,8 +67,7 @@ int contract_run(const struct pm_backend *backend, const char *backend_options, 
     int code = testjob_init(&t, policy->policy, policy->options, c->shape.keys ? &c->shape : &usual, err);
     if (code != PM_OK)
         return code;
-    t.job.nodes = strcmp(policy->policy->name, "single") == 0 ? 1 : cluster.nodes;
-    t.job.workers = cluster.workers;
+    testjob_cluster(&t, cluster.nodes, cluster.workers);
     t.job.seed = seed;
     t.job.max_message = c->max_message;
     t.job.with_values = !c->without_values;

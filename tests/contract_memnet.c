@@ -27,6 +27,7 @@ static void run(const struct contract_case *c, const struct contract_policy *pol
     snprintf(options, sizeof options, "seed=%" PRIu64 ",mode=%s,latches=%d,dense=%d,postpone=%d", seed,
              memnet_mode_names[seed % MEMNET_MODES], (int)(bits & 1), (int)(bits >> 1 & 1), (int)(bits >> 2 & 3) * 15);
     struct pm_error err = {0};
+    repeat_note(seed, "", c->name);
     if (contract_run(&memnet_backend, options, c, policy, clusters[seed % CLUSTERS], seed, &err) == PM_OK)
         return;
     repeat_line(err.text, seed, "", c->name);

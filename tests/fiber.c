@@ -96,18 +96,8 @@ static void entry(unsigned high, unsigned low)
     PM_ASSERT(false, "setcontext returned");
 }
 
-struct fiber *fiber_new(void (*body)(void *arg), void *arg)
+static void prepare(struct fiber *f)
 {
-    struct fiber *f = calloc(1, sizeof *f);
-    if (!f)
-        return NULL;
-    f->body = body;
-    f->arg = arg;
-    f->memory = mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (f->memory == MAP_FAILED || mprotect(f->memory, GUARD_BYTES, PROT_NONE) != 0) {
-        free(f);
-        return NULL;
-    }
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = f->memory + GUARD_BYTES;
     f->context.uc_stack.ss_size = STACK_BYTES;
@@ -115,7 +105,23 @@ struct fiber *fiber_new(void (*body)(void *arg), void *arg)
 #ifdef __SANITIZE_THREAD__
     f->own_thread = __tsan_create_fiber(0);
 #endif
-    return f;
+}
+
+struct fiber *fiber_new(void (*body)(void *arg), void *arg)
+{
+    struct fiber *f = calloc(1, sizeof *f);
+    char *memory = mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (f && memory != MAP_FAILED && mprotect(memory, GUARD_BYTES, PROT_NONE) == 0) {
+        f->body = body;
+        f->arg = arg;
+        f->memory = memory;
+        prepare(f);
+        return f;
+    }
+    if (memory != MAP_FAILED)
+        munmap(memory, GUARD_BYTES + STACK_BYTES);
+    free(f);
+    return NULL;
 }
 
 void fiber_resume(struct fiber *f)

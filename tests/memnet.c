@@ -9,7 +9,7 @@
 #include "core/rng.h"
 #include "tests/memnet_state.h"
 
-enum { LEAP_ONE_IN = 24, DELAYED_ONE_IN = 64, IDLE_TICKS_MAX = 20000, STEP_NS = 400, FAILED_EVENTS_MAX = 1000000 };
+enum { LEAP_ONE_IN = 24, STARVED_ONE_IN = 512, DELAYED_ONE_IN = 64, IDLE_TICKS_MAX = 20000, STEP_NS = 400, FAILED_EVENTS_MAX = 1000000 };
 
 const char *const memnet_mode_names[MEMNET_MODES] = {"random", "round-robin", "starve", "delay", "burst"};
 
@@ -122,7 +122,7 @@ static uint32_t choose(struct memnet *net, uint32_t n)
     }
     if (net->config->mode == MEMNET_BURST && possible(net, net->last_event) && pm_rng_below(&net->rng, 8) != 0)
         return net->last_event;
-    if (net->config->mode == MEMNET_STARVE)
+    if (net->config->mode == MEMNET_STARVE && pm_rng_below(&net->rng, STARVED_ONE_IN) != 0)
         n = keep_common(net, n, is_starved);
     if (net->config->mode == MEMNET_DELAY && pm_rng_below(&net->rng, DELAYED_ONE_IN) != 0)
         n = keep_common(net, n, is_delayed);
@@ -194,8 +194,9 @@ static void no_progress(struct memnet *net, const char *why)
     char waits[300] = "";
     size_t used = 0;
     for (pm_node_id i = 0; i < net->job->nodes && used < sizeof waits - 1; i++) {
-        size_t written = pm_node_describe_waits(net->nodes[i], waits + used, sizeof waits - used);
-        used += written < sizeof waits - used ? written : sizeof waits - used - 1;
+        used += pm_node_describe_waits(net->nodes[i], waits + used, sizeof waits - used);
+        if (used + 2 < sizeof waits)
+            memcpy(waits + used, "; ", 3), used += 2;
     }
     memnet_fail(net, pm_error_set(&net->err, PM_E_PROGRESS, "%s after %" PRIu64 " events: %s", why,
                                   net->result.events, waits));

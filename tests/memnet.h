@@ -25,7 +25,8 @@
 enum memnet_mode {
     MEMNET_RANDOM,      /* every possible event is equally likely */
     MEMNET_ROUND_ROBIN, /* the next possible event after the last, in the order of their numbers */
-    MEMNET_STARVE,      /* one channel, chosen by the seed, is served only when nothing else but ticks is possible */
+    MEMNET_STARVE,      /* one channel, chosen by the seed, is 512 times rarer, unless nothing else but ticks is possible
+                           (never at all would let the waves of a drain go on for ever) */
     MEMNET_DELAY,       /* the events of one node, chosen by the seed, are 64 times rarer */
     MEMNET_BURST,       /* mostly the same event again while it is possible */
     MEMNET_MODES

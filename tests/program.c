@@ -6,7 +6,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/internal.h"
 #include "tests/invariants.h"
@@ -364,6 +363,7 @@ static void draw_world(struct world *world, const struct program *p)
         .latches = pm_rng_below(&rng, 2),
         .dense = pm_rng_below(&rng, 2),
         .postpone_percent = (unsigned)pm_rng_below(&rng, 3) * 20,
+        .max_events = 100 * (p->steps + 100) * 15,
         .sent = note_sent,
         .after_event = after_event,
         .at_end = at_end,
@@ -396,16 +396,14 @@ int program_run(const struct program *p, struct memnet_result *result, struct pm
 {
     struct world world = {.program = p};
     draw_world(&world, p);
-    if (strcmp(p->policy->policy->name, "single") == 0)
-        world.nodes = 1;
     struct testjob t;
     int code = testjob_init(&t, p->policy->policy, p->policy->options, &world.shape, err);
     if (code != PM_OK)
         return code;
+    testjob_cluster(&t, world.nodes, world.workers);
+    world.nodes = t.job.nodes;
     code = make_world(&world);
     if (code == PM_OK) {
-        t.job.nodes = world.nodes;
-        t.job.workers = world.workers;
         t.job.seed = p->seed;
         t.job.max_message = world.max_message;
         t.job.with_values = !p->no_values;

@@ -41,7 +41,7 @@ static int alike(void *arg, struct memnet *net, struct pm_error *err)
     uint64_t rounds = 0;
     for (pm_node_id i = 0; i < memnet_job(net)->nodes; i++) {
         struct pm_node *node = memnet_node(net, i);
-        struct pm_counters c = {0};
+        struct pm_counters c;
         pm_node_counters(node, &c);
         if (i > 0 && c.rounds != rounds)
             return pm_error_set(err, PM_E_INTERNAL, "node %u took part in %" PRIu64 " rounds, not %" PRIu64, i, c.rounds,
@@ -94,6 +94,7 @@ static void run(int (*main_of_worker)(struct pm_worker *, void *), const char *t
         .at_end = alike,
         .arg = seen,
     };
+    repeat_note(seed, "", test);
     int code = memnet_run(&t.job, &config, result, &err);
     testjob_free(&t);
     if (code != PM_OK) {

@@ -17,7 +17,7 @@
 #include "tests/memnet_state.h"
 #include "tests/repeat.h"
 
-enum { RUNS = 1500, MUTATIONS = 40 };
+enum { RUNS = 12000, MUTATIONS = 40 };
 
 /* ---- the encoding ------------------------------------------------------------------------------------------- */
 
@@ -215,7 +215,7 @@ static uint64_t hash_slots(struct pm_node *node, uint64_t hash)
 /* Of all that a message could change. */
 static uint64_t hash_node(struct pm_node *node)
 {
-    struct pm_counters counters = {0};
+    struct pm_counters counters;
     pm_node_counters(node, &counters);
     uint64_t hash = pm_hash_bytes(&counters, sizeof counters, 1);
     hash = hash_slots(node, hash);
@@ -254,13 +254,14 @@ static void mutate(struct pm_rng *rng, struct pm_message *m)
     static const struct {
         uint8_t at, bytes;
     } fields[] = {{4, 1}, {5, 1}, {6, 1}, {7, 1}, {8, 4}, {12, 4}, {16, 4}, {20, 4}, {24, 4}, {28, 2}, {30, 2}, {32, 8}, {40, 4}, {44, 4}};
-    char *bytes = (char *)&m->wire;
+    char *bytes = (char *)m + offsetof(struct pm_message, wire);
+    uint32_t value_bytes = 4 * m->wire.n_floats;
     for (uint64_t times = 1 + pm_rng_below(rng, 2); times > 0; times--) {
         uint64_t number = pm_rng_below(rng, 2) ? nasty(rng) : pm_rng_u64(rng);
         uint64_t what = pm_rng_below(rng, 4);
         size_t f = pm_rng_below(rng, sizeof fields / sizeof *fields);
-        if (what == 0)
-            bytes[pm_rng_below(rng, m->stored_bytes)] ^= (char)(1u << pm_rng_below(rng, 8));
+        if (what == 0) /* not in the values: any are good */
+            bytes[pm_rng_below(rng, m->stored_bytes - value_bytes)] ^= (char)(1u << pm_rng_below(rng, 8));
         else if (what == 1 && m->wire.n_keys && m->stored_bytes >= PM_WIRE_BYTES + 8)
             memcpy(bytes + PM_WIRE_BYTES + 4 * pm_rng_below(rng, (m->stored_bytes - PM_WIRE_BYTES - 4) / 4), &number, 8);
         else
@@ -343,13 +344,12 @@ static int fuzz_run(struct fuzz *fuzz, uint64_t seed, struct pm_error *err)
     struct testjob t;
     assert_int_equal(testjob_init(&t, fuzz->policy->policy, fuzz->policy->options, c->shape.keys ? &c->shape : &shape, err),
                      PM_OK);
-    t.job.nodes = strcmp(fuzz->policy->policy->name, "single") == 0 ? 1 : 3;
-    t.job.workers = 2;
+    testjob_cluster(&t, 3, 2);
     t.job.max_message = c->max_message;
     t.job.main = c->main;
     t.job.main_arg = (void *)c;
     struct memnet_config config = {.seed = seed, .after_event = inject, .arg = fuzz, .postpone_percent = 10, .latches = true};
-    fuzz->at_event = pm_rng_below(&fuzz->rng, 600);
+    fuzz->at_event = pm_rng_below(&fuzz->rng, 1u << (4 + pm_rng_below(&fuzz->rng, 6)));
     int code = memnet_run(&t.job, &config, NULL, err);
     testjob_free(&t);
     return code;
@@ -369,6 +369,7 @@ static void mutated_messages(void **state)
         struct pm_error err = {0};
         assert_true(contract_policy_at(seed % n_policies, &policy));
         pm_rng_init(&fuzz.rng, "mutations", seed, PM_RNG_NOBODY, PM_RNG_NOBODY);
+        repeat_note(seed, "", "mutated_messages");
         int code = fuzz_run(&fuzz, seed, &err);
         refused += fuzz.refused;
         taken += fuzz.taken;

@@ -15,7 +15,7 @@
 #include "tests/program.h"
 #include "tests/repeat.h"
 
-enum { SEEDS = 60, STEPS = 120, POLICIES_MAX = 64 };
+enum { SEEDS = 150, STEPS = 250, POLICIES_MAX = 64 };
 
 static struct contract_policy policies[POLICIES_MAX];
 static char names[POLICIES_MAX][64];
@@ -25,9 +25,10 @@ static void run(const struct program *p, const char *test, struct memnet_result 
 {
     struct pm_error err = {0};
     char further[64];
+    snprintf(further, sizeof further, "PM_STEPS=%" PRIu64, p->steps);
+    repeat_note(p->seed, further, test);
     if (program_run(p, result, &err) == PM_OK)
         return;
-    snprintf(further, sizeof further, "PM_STEPS=%" PRIu64, p->steps);
     repeat_line(err.text, p->seed, further, test);
     fail_msg("seed %" PRIu64 " fails", p->seed);
 }

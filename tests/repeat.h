@@ -15,6 +15,10 @@ uint64_t repeat_number(const char *name, uint64_t standard);
 /* Runs the tests, or that of `-t NAME`; the exit code of main. */
 int repeat_main(int argc, char **argv, const char *group, const struct CMUnitTest *tests, size_t n);
 
+/* What is about to run: should the process be killed in it (a failed assertion, a sanitizer, a time limit), its line is written.
+ * The strings stay where they are. */
+void repeat_note(uint64_t seed, const char *further, const char *test);
+
 /* Writes the line that repeats a failed run: PM_SEED=... PROGRAM -t TEST, preceded by what went wrong. */
 void repeat_line(const char *what, uint64_t seed, const char *further, const char *test);
 

@@ -32,7 +32,7 @@ uint64_t scenario_floats(const struct pm_worker *w, const pm_key *keys, size_t n
 
 struct pm_counters scenario_counters(const struct pm_worker *w)
 {
-    struct pm_counters sum = {0};
+    struct pm_counters sum;
     pm_node_counters(w->ctx.node, &sum);
     return sum;
 }

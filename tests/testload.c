@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/policy.h"
+#include "core/node.h"
 #include "core/spec.h"
 
 struct state {
@@ -200,4 +200,13 @@ void testjob_free(struct testjob *t)
 {
     pm_values_free(&t->policy_options);
     pm_values_free(&t->workload_options);
+}
+
+void testjob_cluster(struct testjob *t, uint32_t nodes, uint32_t workers)
+{
+    struct pm_traits traits;
+    int code = pm_policy_traits(t->job.policy, &t->policy_options, &traits, NULL);
+    PM_ASSERT(code == PM_OK);
+    t->job.nodes = traits.max_nodes && traits.max_nodes < nodes ? traits.max_nodes : nodes;
+    t->job.workers = workers;
 }

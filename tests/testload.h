@@ -32,5 +32,7 @@ struct testjob {
 int testjob_init(struct testjob *t, const struct pm_policy *policy, const char *policy_options,
                  const struct testload_shape *shape, struct pm_error *err);
 void testjob_free(struct testjob *t);
+/* Sets the cluster's shape, on as many nodes as the policy's traits allow. */
+void testjob_cluster(struct testjob *t, uint32_t nodes, uint32_t workers);
 
 #endif
