@@ -85,6 +85,10 @@ int cli_args_set(struct cli_args *args, const char *name, const char *value, boo
         pairs_clear(&args->policy, true);
     if (!from_file && strcmp(name, "workload") == 0)
         pairs_clear(&args->workload, true);
+    if (strcmp(name, "policy") == 0)
+        args->policy_from_file = from_file;
+    if (strcmp(name, "workload") == 0)
+        args->workload_from_file = from_file;
     return pm_values_set(&args->values, name, value, err);
 }
 

@@ -59,6 +59,7 @@ int cli_config_read(struct cli_args *args, const char *path, struct pm_error *er
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno));
+    args->config = path;
     int rc = check_lines(file, path, err);
     if (rc == PM_OK) {
         struct reading reading = {args, path, err, PM_OK};
@@ -119,14 +120,13 @@ static int dump_modules(const struct cli_args *args, struct pm_error *err)
 
 int cli_config_dump(const struct cli_args *args, struct pm_error *err)
 {
-    unsigned other = pm_values_enum(&args->values, "backend") == 0 ? CLI_REAL : CLI_SIM;
     int rc = dump_modules(args, err);
     for (size_t i = 0; i < args->values.n && rc == PM_OK; i++) {
         const struct cli_option *row = &cli_options[i];
         const char *name = row->option.name;
         bool module = strcmp(name, "policy") == 0 || strcmp(name, "workload") == 0;
         bool about_output = row->option.type == PM_OPT_BOOL || strcmp(name, "config") == 0;
-        if (!(row->commands & args->command) || (row->flags & other) || module || about_output)
+        if (!(row->commands & args->command) || !cli_option_applies(args, row) || module || about_output)
             continue;
         if (args->values.values[i].set)
             rc = print_line("", name, args->values.values[i].text, err);

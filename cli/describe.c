@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/experiment.h"
 #include "results/hash.h"
@@ -78,27 +77,26 @@ static int describe_name(struct hashes *h, const char *kind, bool experiment, co
     return cli_name_is_file(given) ? add_file(h, experiment, kind, ".so", given, err) : PM_OK;
 }
 
-static bool names_file(const struct cli_option *row, const char *value)
+static bool names_file(const struct cli_args *args, const struct cli_option *row, const char *value)
 {
     if (strcmp(row->option.name, "platform") == 0)
-        return strpbrk(value, "/.") != NULL || access(value, R_OK) == 0;
+        return cli_platform_is_file(args);
     return row->option.type == PM_OPT_PATH && strcmp(value, "none") != 0;
 }
 
 static int describe_options(struct cli_experiment *e, struct hashes *h, struct pm_error *err)
 {
     const struct pm_values *values = &e->args->values;
-    unsigned other = pm_values_enum(values, "backend") == 0 ? CLI_REAL : CLI_SIM;
     int rc = PM_OK;
     for (size_t i = 0; i < values->n && rc == PM_OK; i++) {
         const struct cli_option *row = &cli_options[i];
         const char *name = row->option.name, *value = values->values[i].text;
-        if (!(row->flags & CLI_CONFIG) || (row->flags & other) || !values->values[i].set)
+        if (!(row->flags & CLI_CONFIG) || !cli_option_applies(e->args, row) || !values->values[i].set)
             continue;
         bool is_seed = strcmp(name, "seed") == 0;
         if (is_seed)
             value = e->seed_text;
-        if (names_file(row, value))
+        if (names_file(e->args, row, value))
             rc = add_file(h, true, "", name, value, err);
         else
             add(h, true, "", name, value);

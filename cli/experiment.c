@@ -30,18 +30,14 @@ static int check_backend_options(const struct cli_args *args, struct pm_error *e
 /* A name that can only be a misspelt topology is told apart from a file that is missing. */
 static int check_platform(const struct cli_args *args, struct pm_error *err)
 {
-    static const char *const names[] = {"star", "fattree", "torus", "dragonfly"};
     const char *platform = cli_text(args, "platform");
-    for (int i = 0; i < 4; i++)
-        if (strcmp(platform, names[i]) == 0)
-            return PM_OK;
-    if (access(platform, R_OK) == 0)
+    if (!cli_platform_is_file(args) || access(platform, R_OK) == 0)
         return PM_OK;
     if (strpbrk(platform, "/.") != NULL)
         return pm_error_set(err, PM_E_FILE, "platform %s: %m", platform);
     return pm_error_set(err, PM_E_OPTION,
                         "unknown platform \"%.80s\"; nearest is \"%s\" (or the path of a file)", platform,
-                        pm_nearest(platform, names, 4));
+                        pm_nearest(platform, cli_topologies, CLI_TOPOLOGIES));
 }
 
 static int set_evaluate(struct pm_job *job, const char *text, struct pm_error *err)
@@ -102,8 +98,10 @@ static int set_backend_values(struct cli_experiment *e, struct pm_error *err)
     int rc = pm_values_init(&e->backend_values, e->backend->options, err);
     for (size_t i = 0; i < e->backend_values.n && rc == PM_OK; i++) {
         const char *name = e->backend_values.table[i].name;
-        if (pm_option_find(from->table, name) >= 0 && pm_values_is_set(from, name))
-            rc = pm_values_set(&e->backend_values, name, pm_values_canonical(from, name), err);
+        if (pm_option_find(from->table, name) < 0 || !pm_values_is_set(from, name))
+            continue;
+        rc = pm_values_set(&e->backend_values, name, pm_values_canonical(from, name), err);
+        e->backend_values.values[i].given = pm_values_is_given(from, name);
     }
     return rc;
 }

@@ -39,16 +39,16 @@ const struct cli_option cli_options[] = {
      EXP, CLI_CONFIG | CLI_SIM, 0},
     {{"bandwidth", PM_OPT_RATE, "10Gbps",
       "per node and direction", NULL, 1, 1e18},
-     EXP, CLI_CONFIG | CLI_SIM, 0},
+     EXP, CLI_CONFIG | CLI_SIM | CLI_IN_PLATFORM, 0},
     {{"latency", PM_OPT_DURATION, "20us",
       "one way between two nodes", NULL, 0, 1e6},
-     EXP, CLI_CONFIG | CLI_SIM, 0},
+     EXP, CLI_CONFIG | CLI_SIM | CLI_IN_PLATFORM, 0},
     {{"speed", PM_OPT_FLOPS, "1Gf",
       "effective speed of a core", NULL, 1, 1e24},
-     EXP, CLI_CONFIG | CLI_SIM, 0},
+     EXP, CLI_CONFIG | CLI_SIM | CLI_IN_PLATFORM, 0},
     {{"cores", PM_OPT_COUNT, NULL,
       "cores per node; unset: workers + communicators", NULL, 1, 1e6},
-     EXP, CLI_CONFIG | CLI_SIM, 0},
+     EXP, CLI_CONFIG | CLI_SIM | CLI_IN_PLATFORM, 0},
     {{"memory", PM_OPT_BYTES, "128GiB",
       "memory per node; a run that needs more fails", NULL, 1, 1e18},
      EXP, CLI_CONFIG | CLI_SIM, 0},
@@ -159,4 +159,23 @@ const struct cli_option *cli_option_find(const char *name)
         if (strcmp(row->option.name, name) == 0)
             return row;
     return NULL;
+}
+
+const char *const cli_topologies[] = {"star", "fattree", "torus", "dragonfly"};
+
+bool cli_platform_is_file(const struct cli_args *args)
+{
+    for (int i = 0; i < CLI_TOPOLOGIES; i++)
+        if (strcmp(cli_text(args, "platform"), cli_topologies[i]) == 0)
+            return false;
+    return true;
+}
+
+bool cli_option_applies(const struct cli_args *args, const struct cli_option *row)
+{
+    unsigned other = pm_values_enum(&args->values, "backend") == 0 ? CLI_REAL : CLI_SIM;
+    if (row->flags & other)
+        return false;
+    return !(row->flags & CLI_IN_PLATFORM) || cli_given(args, row->option.name) ||
+           !cli_platform_is_file(args);
 }

@@ -23,10 +23,11 @@ enum {
 };
 
 enum {
-    CLI_CONFIG = 1,     /* part of an experiment's configuration: hashed and recorded */
-    CLI_SIM = 2,        /* means something to backend sim only */
-    CLI_REAL = 4,       /* ... real only */
-    CLI_REPEATABLE = 8, /* several values are joined by `joint` */
+    CLI_CONFIG = 1,       /* part of an experiment's configuration: hashed and recorded */
+    CLI_SIM = 2,          /* means something to backend sim only */
+    CLI_REAL = 4,         /* ... real only */
+    CLI_REPEATABLE = 8,   /* several values are joined by `joint` */
+    CLI_IN_PLATFORM = 16, /* a platform file says it itself */
 };
 
 struct cli_option {
@@ -61,6 +62,8 @@ struct cli_args {
     const char *const *words; /* arguments that are no options */
     size_t n_words;
     bool help;
+    const char *config; /* path of the configuration file, or NULL */
+    bool policy_from_file, workload_from_file;
 };
 
 /* Parses argv[0..n) of a command. PM_OK; PM_E_OPTION or PM_E_LIMIT for what is wrong on the command line,
@@ -86,6 +89,13 @@ int cli_args_add(struct cli_args *args, const char *name, const char *value, str
 int cli_config_read(struct cli_args *args, const char *path, struct pm_error *err);
 /* Prints the effective configuration, which reads back as the same one (config.c). PM_OK, PM_E_LIMIT. */
 int cli_config_dump(const struct cli_args *args, struct pm_error *err);
+
+enum { CLI_TOPOLOGIES = 4 };
+extern const char *const cli_topologies[];
+/* Does the option mean anything to this experiment's backend and platform? */
+bool cli_option_applies(const struct cli_args *args, const struct cli_option *row);
+/* Is the platform a file, rather than the name of a topology? */
+bool cli_platform_is_file(const struct cli_args *args);
 
 /* Prints the help of a command on standard output (help.c). */
 void cli_help(unsigned command);

@@ -16,7 +16,7 @@ static int build(const struct cli_args *args, struct cli_experiment *experiments
     return rc;
 }
 
-/* Says what came out of the recorded runs; then the first complaint. */
+/* Says what came out of the finished runs (as JSON: of all that were recorded); then the first complaint. */
 static int report(const struct cli_args *args, const struct cli_outcome *outcomes, size_t n, int code)
 {
     struct pm_error err = {0};
@@ -24,7 +24,7 @@ static int report(const struct cli_args *args, const struct cli_outcome *outcome
     size_t recorded = 0;
     const char *text = NULL;
     for (size_t i = 0; i < n; i++) {
-        if (outcomes[i].run_id != 0)
+        if (outcomes[i].run_id != 0 && (outcomes[i].code == PM_OK || cli_flag(args, "json")))
             ids[recorded++] = outcomes[i].run_id;
         if (outcomes[i].code == code && text == NULL)
             text = outcomes[i].text;

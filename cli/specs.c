@@ -34,14 +34,22 @@ static int copy_spec(const struct pm_spec *from, struct pm_spec *to, struct pm_e
     return rc;
 }
 
-static int fill(struct cli_module_spec *out, const struct pm_option *table, const struct cli_pairs *pairs,
-                struct pm_error *err)
+/* What is wrong in the configuration file is wrong with a file. */
+static int blame(const struct cli_args *args, bool from_file, int rc, struct pm_error *err)
+{
+    if (rc != PM_E_OPTION || !from_file || args->config == NULL)
+        return rc;
+    return pm_error_wrap(err, PM_E_FILE, "%s", args->config);
+}
+
+static int fill(const struct cli_args *args, struct cli_module_spec *out, const struct pm_option *table,
+                const struct cli_pairs *pairs, struct pm_error *err)
 {
     int rc = pm_spec_apply(&out->spec, table, &out->values, err);
     for (size_t i = 0; i < pairs->n && rc == PM_OK; i++) {
         rc = pm_values_set(&out->values, pairs->pairs[i].name, pairs->pairs[i].value, err);
         if (rc != PM_OK)
-            pm_error_wrap(err, rc, "%s", out->spec.name);
+            rc = blame(args, pairs->pairs[i].from_file, pm_error_wrap(err, rc, "%s", out->spec.name), err);
     }
     return rc;
 }
@@ -60,8 +68,9 @@ int cli_policy_of(const struct cli_args *args, const struct pm_spec *spec, struc
                           : pm_spec_parse(cli_text(args, "policy"), &out->spec, err);
     if (rc == PM_OK)
         rc = cli_find_policy(out->spec.name, &out->policy, err);
+    rc = blame(args, args->policy_from_file, rc, err);
     if (rc == PM_OK)
-        rc = fill(out, out->policy->options, &args->policy, err);
+        rc = fill(args, out, out->policy->options, &args->policy, err);
     if (rc == PM_OK)
         rc = finish(out, out->policy->name, err);
     if (rc != PM_OK)
@@ -75,8 +84,9 @@ int cli_workload_of(const struct cli_args *args, struct cli_module_spec *out, st
     int rc = pm_spec_parse(cli_text(args, "workload"), &out->spec, err);
     if (rc == PM_OK)
         rc = cli_find_workload(out->spec.name, &out->workload, err);
+    rc = blame(args, args->workload_from_file, rc, err);
     if (rc == PM_OK)
-        rc = fill(out, out->workload->options, &args->workload, err);
+        rc = fill(args, out, out->workload->options, &args->workload, err);
     /* A workload with kernels of several instruction sets has an option of this name. */
     if (rc == PM_OK && pm_option_find(out->workload->options, "isa") >= 0 &&
         !pm_values_is_given(&out->values, "isa"))

@@ -42,6 +42,37 @@ int results_exec(struct results_db *db, const char *sql, struct pm_error *err)
     return sqlite3_exec(db->sqlite, sql, NULL, NULL, NULL) == SQLITE_OK ? PM_OK : results_fail(db, err);
 }
 
+/* Bytes of the UTF-8 character that begins at s, 0 when none does. */
+static int character(const unsigned char *s)
+{
+    int n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : 4;
+    if (s[0] > 0xf4 || (s[0] >= 0x80 && s[0] < 0xc2))
+        return 0;
+    for (int i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
+    bool beyond = (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf4 && s[1] >= 0x90);
+    return overlong || beyond ? 0 : n;
+}
+
+/* Binds a text; bytes that are no UTF-8 become '?', so that JSON made of it is well formed. */
+static int bind_text(sqlite3_stmt *statement, int i, const char *text)
+{
+    if (text == NULL)
+        return sqlite3_bind_null(statement, i);
+    char *copy = sqlite3_mprintf("%s", text);
+    if (copy == NULL)
+        return SQLITE_NOMEM;
+    for (unsigned char *c = (unsigned char *)copy; *c != '\0';) {
+        int n = character(c);
+        if (n == 0)
+            *c = '?';
+        c += n == 0 ? 1 : n;
+    }
+    return sqlite3_bind_text(statement, i, copy, -1, sqlite3_free);
+}
+
 static int bind_all(sqlite3_stmt *statement, const char *types, va_list args)
 {
     int rc = SQLITE_OK;
@@ -53,7 +84,7 @@ static int bind_all(sqlite3_stmt *statement, const char *types, va_list args)
             rc = isfinite(value) ? sqlite3_bind_double(statement, i, value) : sqlite3_bind_null(statement, i);
         } else {
             PM_ASSERT(*types == 's');
-            rc = sqlite3_bind_text(statement, i, va_arg(args, const char *), -1, SQLITE_TRANSIENT);
+            rc = bind_text(statement, i, va_arg(args, const char *));
         }
     }
     return rc;

@@ -1,0 +1,27 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# demo.sh BINARY OUTDIR: matrix factorisation of generated ratings on a simulated cluster of 8 nodes under several ways of
+# managing the parameters; a table, a database, a figure and a report in OUTDIR.
+set -eu
+pmlab=${1:?usage: demo.sh BINARY OUTDIR}
+out=${2:?usage: demo.sh BINARY OUTDIR}
+mkdir -p "$out"
+rm -f "$out/results.db" "$out/results.db-wal" "$out/results.db-shm"
+
+policies=
+for policy in single classic full kv; do
+    if "$pmlab" list policies | grep -q "^$policy "; then policies=$policies${policies:+,}$policy; fi
+done
+data=(--workload mf --workload.rows 20000 --workload.cols 2000 --workload.cells 200k)
+
+echo "Matrix factorisation (20,000 x 2,000, 200,000 generated ratings) on a simulated cluster:"
+echo "8 nodes x 2 workers, 10 Gbit/s, 20 us; one node x 2 workers as the baseline."
+echo
+"$pmlab" compare --policies "$policies" "${data[@]}" --nodes 8 --workers 2 --epochs 3 --jobs 2 \
+    --db "$out/results.db" --name demo
+"$pmlab" figure epoch_time --jobs 2 --db "$out/results.db" --output "$out" --quiet
+"$pmlab" report --db "$out/results.db" --output "$out/report.html" --quiet
+echo
+echo "$out/results.db       all runs: $pmlab show --db $out/results.db"
+echo "$out/epoch_time.svg   epoch time and speed-up over nodes (also .png, and its data)"
+echo "$out/report.html      all of it in one page"
