@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -55,6 +56,7 @@ static int start(struct watch *w, const struct pm_job *job, const struct sim_set
         close(records[1]);
         return code;
     }
+    fflush(stdout); /* or the child might say it again */
     pid_t parent = getpid();
     w->pid = fork();
     if (w->pid == 0) {
