@@ -59,7 +59,7 @@ const struct cli_option cli_options[] = {
       "file of the cost model; none: management costs no time", NULL, 0, 0},
      EXP, CLI_CONFIG | CLI_SIM, 0},
     {{"charge-cap", PM_OPT_DURATION, "10us",
-      "a worker's charges become time when they pass this", NULL, 1e-9, 1},
+      "a worker's charges become time when they pass this", NULL, 0, 3600},
      EXP, CLI_CONFIG | CLI_SIM, 0},
     {{"sim-cfg", PM_OPT_TEXT, NULL,
       "setting passed to SimGrid, item:value; repeatable", NULL, 0, 0},

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# demo.sh BINARY OUTDIR: matrix factorisation of generated ratings on a simulated cluster of 8 nodes under several ways of
-# managing the parameters; a table, a database, a figure and a report in OUTDIR.
+# demo.sh BINARY OUTDIR: matrix factorisation of generated ratings on a simulated cluster of 8 nodes under several
+# ways of managing the parameters; a table, a database, a figure and a report in OUTDIR.
 set -eu
 pmlab=${1:?usage: demo.sh BINARY OUTDIR}
 out=${2:?usage: demo.sh BINARY OUTDIR}

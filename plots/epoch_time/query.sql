@@ -3,7 +3,8 @@
 WITH chosen AS (
     SELECT v.* FROM v_speedup v JOIN figure_run f ON f.run_id = v.run_id
 ), label AS (
-    SELECT *, policy || CASE policy_options WHEN '' THEN '' ELSE ':' || policy_options END AS series FROM chosen
+    SELECT *, policy || CASE policy_options WHEN '' THEN '' ELSE ':' || policy_options END AS series
+    FROM chosen
 ), point AS (
     SELECT series, nodes, epoch_s, speedup FROM label WHERE policy <> 'single'
     UNION ALL

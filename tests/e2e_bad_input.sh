@@ -1,0 +1,156 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# time-limit: 240
+# Bad input: exactly one clear line, the right exit status, and the database stays as it was.
+. "$(dirname "$0")/cli.sh"
+tiny=(--nodes 2 --workers 1 --workload zipf:keys=20,steps=3)
+
+good run "${tiny[@]}" --name first
+before=$(sql pmlab.db 'SELECT count(*) FROM run')
+
+# ---- usage: status 2, and nothing is recorded ----
+bad 2 'unknown command "rum"; nearest is "run"' rum
+bad 2 'unknown option --polcy; nearest is --policy' run --polcy kv
+bad 2 'unknown policy "clasic"; nearest is "classic"' run --policy clasic
+bad 2 'unknown workload "zip"; nearest is "zipf"' run --workload zip
+bad 2 'classic: unknown option "fastlocal"; nearest is "fast_local"' run --policy classic:fastlocal=1
+bad 2 'zipf: unknown option "kyes"; nearest is "keys"' run --workload zipf:kyes=3
+bad 2 'zipf: unknown option "kyes"; nearest is "keys"' run --workload.kyes 3
+bad 2 'zipf: option "keys": "0" is out of range' run --workload zipf:keys=0
+bad 2 '"20 ?xs" has an unknown unit.*ns us ms s' run --latency 20xs
+bad 2 '"20" has no unit' run --latency 20
+bad 2 '"10Gbip" has an unknown unit' run --bandwidth 10Gbip
+bad 2 'option "nodes": "0" is out of range' run --nodes 0
+bad 2 'option "nodes": "-1"' run --nodes -1
+bad 2 'option "workers": "0" is out of range' run --workers 0
+bad 2 'option "nodes": "two" is not a number' run --nodes two
+bad 2 'option "epochs": "1.5" is not a whole number' run --epochs 1.5
+bad 2 'option "epoch-fraction": "2" is out of range' run --epoch-fraction 2
+bad 2 'option "backend": "simm" .*nearest is "sim"' run --backend simm
+bad 2 'option "network": "queu" .*nearest is "queue"' run --network queu
+bad 2 'unknown platform "staar"; nearest is "star"' run --platform staar
+bad 2 'option "evaluate": "often".*every' run --evaluate often
+bad 2 'option --nodes needs a value' run --nodes
+bad 2 'unknown option -n; options begin with --' run -n 4
+bad 2 'unexpected argument "kv"' run kv
+bad 2 'pmlab show has no option --nodes' show --nodes 2
+bad 2 'option --spin means nothing to --backend sim' run --spin 1us
+bad 2 'option --latency means nothing to --backend real' run --backend real --latency 1us
+bad 2 'give --policies or --policy, not both' compare --policies kv --policy full
+bad 2 'unknown policy "nope"' compare --policies classic,nope
+bad 2 'list what\?' list
+bad 2 'unknown "figs"; nearest is "figures"' list figs
+bad 2 'unknown policy "clssic"; nearest is "classic"' list policy clssic
+bad 2 'has no run 999' show 999
+bad 2 '"x" is not a number' show x
+bad 2 'unknown figure "epoch_tim"; nearest is "epoch_time"' figure epoch_tim
+
+# ---- files: status 3 ----
+bad 3 'nope.ini: No such file' run --config nope.ini
+printf 'nodes = 2\nwhat is this\n' >c.ini
+bad 3 'c.ini:2: ' run --config c.ini
+printf '\nnodez = 2\n' >c.ini
+bad 3 'c.ini:2: unknown option --nodez; nearest is --nodes' run --config c.ini
+printf 'nodes = none\n' >c.ini
+bad 3 'c.ini:1: option "nodes"' run --config c.ini
+printf '[workload]\nkyes = 3\n' >c.ini
+bad 3 'c.ini: zipf: unknown option "kyes"' run --config c.ini
+printf 'policy = clasic\n' >c.ini
+bad 3 'c.ini: unknown policy "clasic"' run --config c.ini
+{ printf 'nodes = 2\nname = '; printf '%0250d\n' 0; } >c.ini
+bad 3 'c.ini:2: line is longer than' run --config c.ini
+bad 3 'nope.cost: No such file' run --cost nope.cost
+printf 'local 1 2\n' >short.cost
+bad 3 'short.cost:1' run "${tiny[@]}" --cost short.cost
+bad 3 'platform nope.xml: No such file' run --platform nope.xml
+echo '<platform' >broken.xml
+bad 3 'broken.xml' run "${tiny[@]}" --platform broken.xml
+cat >noroute.xml <<'X'
+<?xml version='1.0'?><!DOCTYPE platform SYSTEM "https://simgrid.org/simgrid.dtd">
+<platform version="4.1"><zone id="z" routing="Full"><host id="a" speed="1Gf" core="4"/>
+<host id="b" speed="1Gf" core="4"/></zone></platform>
+X
+bad 3 'noroute.xml' run "${tiny[@]}" --platform noroute.xml
+bad 3 '\./nope.so: No such file' run --policy ./nope.so
+head -c 2000 /dev/urandom >junk.so
+bad 3 'junk.so: ' run --policy ./junk.so
+bad 3 'junk.so: ' run --workload junk.so
+if [ "$("$PMLAB" list workloads | grep -c '^mf ')" = 1 ]; then
+    bad 3 'workload.train.: nope: No such file' run --workload mf:train=nope
+    bad 3 'is a folder' run --workload mf:train=.
+    : >empty
+    bad 3 'empty:1: ' run "${tiny[@]}" --workload mf:train=empty
+    printf '1\t2\t3\t881250949\n1\t3' >truncated
+    bad 3 'truncated:2: ' run "${tiny[@]}" --workload mf:train=truncated
+    printf '1\t2\t3\t881250949\nhello world\n' >garbage
+    bad 3 'garbage:2: ' run "${tiny[@]}" --workload mf:train=garbage
+fi
+
+# ---- databases: status 3, and they stay as they are, byte for byte ----
+sqlite3 foreign.db 'CREATE TABLE mine(x); INSERT INTO mine VALUES(1)'
+head -c 5000 /dev/urandom >junk.db
+: >empty.db
+head -c 3000 pmlab.db >cut.db
+for file in foreign junk cut; do
+    sum=$(cksum <$file.db)
+    bad 3 "database $file.db: (not made by pmlab|not an SQLite database|damaged)" run "${tiny[@]}" --db $file.db
+    bad 3 "database $file.db: (not made by pmlab|not an SQLite database|damaged)" show --db $file.db
+    is "$file.db afterwards" "$(cksum <$file.db)" "$sum"
+done
+bad 3 'database empty.db: empty' show --db empty.db
+bad 3 'database nope.db: No such file' show --db nope.db
+bad 3 'database \.: not a file' run "${tiny[@]}" --db .
+bad 3 'database /nonexistent/x.db' run "${tiny[@]}" --db /nonexistent/x.db
+cp pmlab.db later.db
+sqlite3 later.db 'PRAGMA user_version = 99'
+bad 3 'later.db: made by a later pmlab' run "${tiny[@]}" --db later.db
+
+# Permissions mean nothing to root: become nobody, with copies of program and simulator that it may read.
+nobody=()
+[ "$(id -u)" -ne 0 ] || nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+open=$(mktemp -d /tmp/pmlab-test.XXXXXX)
+trap 'chmod -R u+w "$dir" "$open"; rm -rf "$dir" "$open"' EXIT
+chmod 755 "$open"
+cp "$PMLAB" "$(dirname "$PMLAB")/pmlab-sim.so" pmlab.db "$open"/
+chmod 444 "$open"/pmlab.db
+as_nobody() {
+    local pattern=$1
+    shift
+    (cd "$open" && "${nobody[@]}" ./pmlab "$@") >out 2>err
+    status=$?
+    is "status of pmlab $* as nobody" $status 3
+    grep -qE "$pattern" err || wrong "pmlab $* as nobody: $(cat err)"
+    is "lines of pmlab $* as nobody" "$(wc -l <err)" 1
+}
+as_nobody 'pmlab.db: read-only' run "${tiny[@]}" --db pmlab.db
+as_nobody 'new.db: ' run "${tiny[@]}" --db new.db
+(cd "$open" && "${nobody[@]}" ./pmlab show --db pmlab.db) >out 2>err || wrong "read-only database: $(cat err)"
+says 'finished'
+chmod 000 "$open"/pmlab.db
+as_nobody 'pmlab.db: Permission denied' show --db pmlab.db
+
+# ---- a port taken: by another run of ours ----
+port=$((20000 + RANDOM % 10000))
+"$PMLAB" run --backend real --nodes 1 --workers 1 --epochs 1M --workload zipf:keys=20,steps=3 --db other.db --quiet \
+    --port-range $port-$port 2>/dev/null &
+holder=$!
+for _ in $(seq 100); do
+    grep -qi ":$(printf %04X $port) " /proc/net/tcp /proc/net/tcp6 2>/dev/null && break
+    sleep 0.1
+done
+run run --backend real "${tiny[@]}" --nodes 1 --port-range $port-$port
+[ $status -eq 5 ] || wrong "status with a taken port: $status: $(cat err)"
+is "lines about a taken port" "$(wc -l <err)" 1
+grep -q "$port" err || wrong "the taken port is not named: $(cat err)"
+kill $holder
+wait $holder
+is "status of the run that held the port, after SIGTERM" $? 143
+
+# ---- what was there is still there ----
+intact pmlab.db
+is "runs that finished" "$(sql pmlab.db "SELECT count(*) FROM run WHERE status = 'finished'")" "$before"
+is "runs that neither finished nor failed" \
+    "$(sql pmlab.db "SELECT count(*) FROM run WHERE status NOT IN ('finished', 'failed')")" 0
+is "failed runs without a reason" \
+    "$(sql pmlab.db "SELECT count(*) FROM run WHERE status = 'failed' AND reason IS NULL")" 0
+finish
