@@ -197,6 +197,7 @@ static int set_model(const struct mf_state *s, struct pm_model *model, struct pm
     int rc = pm_layout_add(&model->layout, s->rows, length, err);
     if (rc >= 0)
         rc = pm_layout_add(&model->layout, s->columns, length, err);
+    model->sub_epochs = s->blocked;
     return rc >= 0 ? PM_OK : rc;
 }
 

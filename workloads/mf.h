@@ -50,6 +50,8 @@ struct mf_state {
     uint64_t *block_ends;   /* per block: end of its columns */
     uint64_t *share_starts; /* [rank * n_blocks + block]: first segment; and one more at the end */
     uint64_t *batches;      /* per rank: batches of one epoch */
+    uint64_t
+        *step_batches; /* blocked, per step: batches, the same at every rank; the last ones may be empty */
 };
 
 /* Keys [first, end) of which a hint has to be given. */
@@ -66,7 +68,7 @@ struct mf_worker {
         uint64_t share, n, visited;   /* its first segment; how many; how many were begun */
         uint32_t column;              /* of the current segment */
         uint64_t next_cell, end_cell; /* what is left of it */
-        bool entered;                 /* a batch of this block was made */
+        uint64_t left;                /* batches of this step that are still to come */
         uint32_t n_hints;
         struct mf_hint hints[MF_HINTS_MAX];
     } stream;
@@ -75,7 +77,7 @@ struct mf_worker {
     double rate_factor, last_loss; /* bold driver; last_loss < 0: none yet */
 };
 
-/* What a batch carries: a group of cells; none when it only passes the barrier of an empty block. */
+/* What a batch carries: a group of cells, perhaps none. */
 struct mf_item {
     uint64_t first_cell;
     uint32_t n_cells;

@@ -114,18 +114,36 @@ static void fill_segments(struct mf_state *s, const struct rating *cells, const 
     s->segments[n] = (struct mf_segment){.first = s->n_cells};
 }
 
+static uint64_t share_batches(const struct mf_state *s, uint32_t rank, uint32_t block)
+{
+    const uint64_t *share = &s->share_starts[(uint64_t)rank * s->n_blocks + block];
+    uint64_t n = 0;
+    for (uint64_t i = share[0]; i < share[1]; i++)
+        n += (s->segments[i + 1].first - s->segments[i].first + s->batch_cells - 1) / s->batch_cells;
+    return n;
+}
+
+/* In blocked order every rank makes the same number of batches in each step, empty ones where it has fewer
+ * cells than others: so all come to the same barriers, whatever share of an epoch is run. */
 static void count_batches(struct mf_state *s)
 {
-    for (uint32_t r = 0; r < s->ranks; r++) {
-        for (uint32_t b = 0; b < s->n_blocks; b++) {
-            const uint64_t *share = &s->share_starts[(uint64_t)r * s->n_blocks + b];
-            /* An empty block has one batch, for its barrier. */
-            s->batches[r] += share[0] == share[1] && s->blocked;
-            for (uint64_t i = share[0]; i < share[1]; i++)
-                s->batches[r] +=
-                    (s->segments[i + 1].first - s->segments[i].first + s->batch_cells - 1) / s->batch_cells;
-        }
+    if (!s->blocked) {
+        for (uint32_t r = 0; r < s->ranks; r++)
+            s->batches[r] = share_batches(s, r, 0);
+        return;
     }
+    uint64_t sum = 0;
+    for (uint32_t step = 0; step < s->n_blocks; step++) {
+        uint64_t most = 1;
+        for (uint32_t r = 0; r < s->ranks; r++) {
+            uint64_t n = share_batches(s, r, mf_block_at(s, r, step));
+            most = n > most ? n : most;
+        }
+        s->step_batches[step] = most;
+        sum += most;
+    }
+    for (uint32_t r = 0; r < s->ranks; r++)
+        s->batches[r] = sum;
 }
 
 static int make_segments(struct mf_state *s, const struct rating *cells, const uint64_t *share_cells)
@@ -177,11 +195,12 @@ int mf_data_arrange(struct mf_state *s, struct ratings *train)
     s->block_ends = calloc(s->n_blocks, sizeof *s->block_ends);
     s->share_starts = calloc((uint64_t)s->ranks * s->n_blocks + 1, sizeof *s->share_starts);
     s->batches = calloc(s->ranks, sizeof *s->batches);
+    s->step_batches = calloc(s->n_blocks, sizeof *s->step_batches);
     uint64_t *share_cells = calloc((uint64_t)s->ranks + 1, sizeof *share_cells);
     struct rating *other = malloc(train->n * sizeof *other);
     int rc = PM_E_MEMORY;
     if (s->row_ends != NULL && s->block_ends != NULL && s->share_starts != NULL && s->batches != NULL &&
-        share_cells != NULL && other != NULL)
+        s->step_batches != NULL && share_cells != NULL && other != NULL)
         rc = arrange(s, train, other, share_cells);
     free(share_cells);
     free(other);
@@ -198,6 +217,7 @@ void mf_data_free(struct mf_state *s)
     free(s->block_ends);
     free(s->share_starts);
     free(s->batches);
+    free(s->step_batches);
 }
 
 int mf_data_hold_out(struct ratings *train, struct ratings *test, double share, uint64_t seed,

@@ -57,7 +57,7 @@ static void enter_block(const struct mf_state *s, struct mf_worker *w)
     w->stream.n = share[1] - share[0];
     w->stream.visited = 0;
     w->stream.next_cell = w->stream.end_cell = 0;
-    w->stream.entered = false;
+    w->stream.left = s->blocked ? s->step_batches[w->stream.step] : s->batches[w->rank];
     uint64_t seed = pm_hash64_pair(pm_hash64_pair(s->stream_seed, w->rank), w->stream.epoch);
     if (w->stream.n > 0)
         pm_permutation_init(&w->stream.order, w->stream.n, pm_hash64_pair(seed, block));
@@ -122,20 +122,20 @@ int mf_next(const void *state, void *ws, struct pm_batch *batch)
 {
     const struct mf_state *s = state;
     struct mf_worker *w = ws;
-    bool used_up = w->stream.next_cell == w->stream.end_cell;
-    if (used_up && w->stream.visited == w->stream.n && w->stream.entered) {
+    if (w->stream.left == 0) {
         w->stream.step++;
         PM_ASSERT(w->stream.step < s->n_blocks, "the epoch is over");
         enter_block(s, w);
     }
-    if (used_up && w->stream.visited < w->stream.n) {
+    batch->barrier_before =
+        s->blocked && w->stream.step > 0 && w->stream.left == s->step_batches[w->stream.step];
+    w->stream.left--;
+    if (w->stream.next_cell == w->stream.end_cell && w->stream.visited < w->stream.n) {
         uint64_t i = w->stream.share + pm_permutation_apply(&w->stream.order, w->stream.visited++);
         w->stream.column = s->segments[i].column;
         w->stream.next_cell = s->segments[i].first;
         w->stream.end_cell = s->segments[i + 1].first;
     }
-    batch->barrier_before = s->blocked && w->stream.step > 0 && !w->stream.entered;
-    w->stream.entered = true;
     batch->n_samples = 0;
     int rc = fill_localize(w, batch);
     return rc == PM_OK ? fill_group(s, w, batch) : rc;

@@ -35,7 +35,7 @@ struct zipf_worker {
     uint32_t rank;
     /* The loader's: */
     struct pm_rng access; /* of one epoch */
-    uint64_t step; /* over all epochs */
+    uint64_t step;        /* over all epochs */
     /* The trainer's: */
     struct pm_rng write;
     uint64_t pushed; /* updated keys since the start */
@@ -89,11 +89,11 @@ static const struct pm_option options[] = {
     {.name = NULL},
 };
 
-/* Refuses settings whose hottest counter would pass the exact range within one epoch: ten deviations above
+/* Refuses settings whose hottest counter would pass the exact range: ten deviations above
  * the expected number of its updates. (The hot set's drift and the samples only spread them.) */
 static int check_exact(const struct zipf_state *s, struct pm_error *err)
 {
-    double pushes = (double)s->ranks * (double)s->steps * s->write;
+    double pushes = (double)s->task.epochs * (double)s->ranks * (double)s->steps * s->write;
     double hottest = pushes * (s->n_direct * pm_distribution_probability(&s->popularity, 0) +
                                s->n_samples / (double)s->keys);
     hottest += 10 * sqrt(hottest);
@@ -101,7 +101,7 @@ static int check_exact(const struct zipf_state *s, struct pm_error *err)
         return PM_OK;
     return pm_error_set(
         err, PM_E_OPTION,
-        "about %.3g updates of the most frequent key per epoch: sums are exact below %d (allowed: fewer "
+        "about %.3g updates of the most frequent key: sums are exact below %d (allowed: fewer epochs, "
         "steps=, batch= or write=, less skew=, more keys=, or --values none)",
         hottest, EXACT_MAX);
 }
