@@ -188,6 +188,8 @@ static int check_access(const struct pm_node *node, struct pm_message *m, struct
         return pm_bad(err, m, "op");
     if (w->origin >= node->config.nodes)
         return pm_bad(err, m, "origin");
+    if (w->hop >= PM_HOPS_MAX)
+        return pm_bad(err, m, "hop");
     if (w->n_keys == 0)
         return pm_bad(err, m, "n_keys");
     return pm_check_keys(node, m, w->op == PM_OP_PULL, err);
