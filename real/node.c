@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 enum {
     TICK_NS = 100000,
     PROGRESS_NS = 50000000,
+    TIMER_SLACK_NS = 1000,
     PULSE_NS = 1000000000,
     RETURN_NS = 1000000000,
     CLOSE_NS = 2000000000
@@ -198,6 +200,7 @@ static void serve(struct real_node *n)
     struct real_transport *t = &n->transport;
     uint32_t others = n->job.nodes - 1;
     n->next_pulse_ns = real_node_now_ns(n) + PULSE_NS;
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS); /* of this thread and those that it starts */
     real_transport_say(t, PM_MSG_HELLO, REAL_SUB_READY);
     while (!real_transport_failed(t) && said(&t->ready) < others)
         communicate(n, false, PM_TIME_NEVER);

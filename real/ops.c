@@ -38,10 +38,8 @@ static void ops_deliver(void *self, struct pm_ctx *ctx)
     real_transport_send(&n->transport, o->first);
     o->first = o->last = NULL;
     o->n_messages = 0;
-    for (uint32_t i = 0; i < o->n_wakes; i++) {
-        o->wake_listed[o->wakes[i]] = 0;
+    for (uint32_t i = 0; i < o->n_wakes; i++)
         real_wake(&n->transport.agents[o->wakes[i]].sleeper);
-    }
     o->n_wakes = 0;
     if (o->tick_at_ns != PM_TIME_NEVER) {
         ask_tick(n, agent, o->tick_at_ns);
@@ -51,8 +49,7 @@ static void ops_deliver(void *self, struct pm_ctx *ctx)
         real_transport_wait_credit(&n->transport);
 }
 
-/* Core looks at its ticket again after each return; a worker's own context lists no wake-up for itself, so
- * having handled a message is a reason to return. */
+/* Returns with the token: what this worker receives itself may be what wakes it. */
 static int ops_block(void *self, struct pm_worker *worker)
 {
     struct real_node *n = self;

@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "core/types.h"
+#include "real/turn.h"
 
-enum { AWAKE, ASLEEP, TOKEN };
+enum { AWAKE, ASLEEP, NAPPING, TOKEN };
 
 int64_t real_clock_ns(void)
 {
@@ -52,7 +53,10 @@ int real_sleeper_watch(struct real_sleeper *s, int fd, uint32_t events, void *da
 
 void real_wake(struct real_sleeper *s)
 {
-    if (__atomic_exchange_n(&s->word, TOKEN, __ATOMIC_ACQ_REL) != ASLEEP)
+    uint32_t was = __atomic_exchange_n(&s->word, TOKEN, __ATOMIC_ACQ_REL);
+    if (was == NAPPING)
+        real_word_wake_all(&s->word);
+    if (was != ASLEEP)
         return;
     uint64_t one = 1;
     ssize_t written;
@@ -111,4 +115,12 @@ int real_sleep(struct real_sleeper *s, struct epoll_event *events, int max, int6
     if (__atomic_exchange_n(&s->word, AWAKE, __ATOMIC_ACQ_REL) == TOKEN)
         *token = true;
     return n > 0 ? without_own(events, n) : 0;
+}
+
+void real_nap(struct real_sleeper *s, int64_t timeout_ns, bool *token)
+{
+    uint32_t awake = AWAKE;
+    if (__atomic_compare_exchange_n(&s->word, &awake, NAPPING, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        real_word_wait(&s->word, NAPPING, timeout_ns);
+    *token = __atomic_exchange_n(&s->word, AWAKE, __ATOMIC_ACQ_REL) == TOKEN;
 }

@@ -39,6 +39,9 @@ bool real_take_token(struct real_sleeper *s);
 int real_sleep(struct real_sleeper *s, struct epoll_event *events, int max, int64_t spin_ns,
                int64_t timeout_ns, bool *token);
 
+/* Sleeps until a token or timeout_ns without listening to anything; *token as above. */
+void real_nap(struct real_sleeper *s, int64_t timeout_ns, bool *token);
+
 /* CLOCK_MONOTONIC. */
 int64_t real_clock_ns(void);
 

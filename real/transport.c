@@ -12,7 +12,8 @@
 #include "core/types.h"
 #include "real/join.h"
 
-enum { EVENTS_MAX = 16, CREDIT_WAIT_NS = 100000000 };
+/* The communicator naps shorter: the thread that it leaves the receiving to may be a worker, which goes. */
+enum { EVENTS_MAX = 16, CREDIT_WAIT_NS = 100000000, NAP_COMMUNICATOR_NS = 50000, NAP_WORKER_NS = 200000 };
 
 static int open_agents(struct real_transport *t, struct pm_error *err)
 {
@@ -181,6 +182,7 @@ struct step {
     struct real_agent *agent;
     struct real_peer *peer; /* NULL: this node itself */
     uint32_t handled;       /* messages of the core */
+    uint32_t taken;         /* turns that were had */
 };
 
 static int take_control(struct step *s, struct pm_message *m)
@@ -260,6 +262,7 @@ static void step_peer(struct step *s, struct real_peer *p)
     if (__atomic_load_n(&p->closed, __ATOMIC_RELAXED) || !real_turn_take(&p->receive_turn))
         return;
     s->peer = p;
+    s->taken++;
     do
         read_peer(s);
     while (!real_turn_give(&p->receive_turn));
@@ -292,23 +295,36 @@ static void step_all(struct step *s)
             step_peer(s, &s->t->peers[i]);
 }
 
-bool real_transport_receive(struct real_transport *t, struct real_agent *agent, int64_t timeout_ns)
+static void step_events(struct step *s, const struct epoll_event *events, int n)
 {
-    struct epoll_event events[EVENTS_MAX];
-    bool token;
-    struct step s = {.t = t, .agent = agent};
-    int n = real_sleep(&agent->sleeper, events, EVENTS_MAX, t->config.spin_ns, timeout_ns, &token);
-    agent->receiving = true;
-    if (agent->communicator)
-        agent->woke_ns = real_clock_ns();
     for (int i = 0; i < n; i++) {
         struct real_peer *p = events[i].data.ptr;
         /* Not whether it is stuck: who found no room may be about to note that. */
-        if ((events[i].events & EPOLLOUT) && __atomic_load_n(&p->queued_bytes, __ATOMIC_SEQ_CST) > 0)
+        if ((events[i].events & EPOLLOUT) && __atomic_load_n(&p->queued_bytes, __ATOMIC_SEQ_CST) > 0) {
             real_peer_unstick(p);
+            s->taken++;
+        }
         if (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP))
-            step_peer(&s, p);
+            step_peer(s, p);
     }
+}
+
+bool real_transport_receive(struct real_transport *t, struct real_agent *agent, int64_t timeout_ns)
+{
+    struct epoll_event events[EVENTS_MAX];
+    bool token = false;
+    int n = 0;
+    int64_t nap_ns = agent->communicator ? NAP_COMMUNICATOR_NS : NAP_WORKER_NS;
+    struct step s = {.t = t, .agent = agent};
+    if (agent->redundant && t->config.spin_ns == 0 && timeout_ns > 0)
+        real_nap(&agent->sleeper, timeout_ns < nap_ns ? timeout_ns : nap_ns, &token);
+    else
+        n = real_sleep(&agent->sleeper, events, EVENTS_MAX, t->config.spin_ns, timeout_ns, &token);
+    agent->receiving = true;
+    if (agent->communicator)
+        agent->woke_ns = real_clock_ns();
+    step_events(&s, events, n);
+    agent->redundant = n > 0 && !token && s.taken == 0;
     if (agent->communicator) {
         step_inbox(&s);
         if (__atomic_load_n(&t->leftovers, __ATOMIC_RELAXED) &&
@@ -316,7 +332,7 @@ bool real_transport_receive(struct real_transport *t, struct real_agent *agent, 
             step_all(&s);
     }
     agent->receiving = false;
-    return token || s.handled > 0;
+    return token || real_take_token(&agent->sleeper);
 }
 
 void real_transport_sweep(struct real_transport *t)

@@ -12,6 +12,8 @@
  *   - A set in which nobody slept notes the connection as well; when its thread next goes to sleep, the
  * kernel finds nothing to read there and drops the note. That costs no wake-up and no system call.
  *   - Of two threads that were woken for one connection the second leaves a mark (real/turn.h) and goes away.
+ *     It then naps for a moment, that is, sleeps without listening: while one thread receives in a steady
+ *     stream, no second one is woken for each message. Tokens end a nap.
  *   - One who handles a message that completes another's operation writes that thread's eventfd, if it sleeps
  * (real/sleeper.h). No thread hands a "leader" role to another, and nobody waits for a lock.
  *   - A blocked worker that has been served leaves what its socket may still hold to the communicator
@@ -49,6 +51,7 @@ struct real_agent {
     struct pm_ctx *ctx; /* handed through to handle and deliver */
     bool receiving;     /* runs the receive step: what it delivers must not wait for credit */
     bool communicator;
+    bool redundant;   /* was woken last for connections that others were busy with, and for nothing else */
     int64_t woke_ns;  /* communicator: when its last sleep ended */
     uint64_t handled; /* messages; atomic */
 } __attribute__((aligned(64)));
@@ -100,7 +103,7 @@ bool real_transport_flushed(const struct real_transport *t);
 void real_transport_shutdown(struct real_transport *t);
 
 /* Sleeps for events, a token or timeout_ns and handles what has arrived on the agent's own context, self
- * messages too if it is the communicator. True when a token was taken or a message handled. */
+ * messages too if it is the communicator. True when there was a token before or after; it is taken. */
 bool real_transport_receive(struct real_transport *t, struct real_agent *agent, int64_t timeout_ns);
 /* Reads every connection, whether or not an event was reported. Communicator. */
 void real_transport_sweep(struct real_transport *t);
