@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The backends of the program, for tests. */
+#include "tests/backends.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CONTEXTS "sim-cfg=contexts/factory\\:thread"
+#else
+#define CONTEXTS ""
+#endif
+
+extern const struct pm_backend pm_backend_real;
+
+const struct pm_backend *backends_sim(void)
+{
+    static const struct pm_backend *sim;
+    if (sim)
+        return sim;
+    const char *path = getenv("PMLAB_SIM");
+    void *library = dlopen(path ? path : "build/pmlab-sim.so", RTLD_NOW | RTLD_GLOBAL);
+    if (library)
+        sim = dlsym(library, "pm_backend_sim");
+    if (!sim)
+        fprintf(stderr, "%s (PMLAB_SIM names the simulator's shared object)\n", dlerror());
+    return sim;
+}
+
+const char *backends_sim_options(const char *further)
+{
+    static char text[256];
+    snprintf(text, sizeof text, "%s%s%s", CONTEXTS, *CONTEXTS && *further ? "," : "", further);
+    return text;
+}
+
+const struct pm_backend *backends_real(void)
+{
+    return &pm_backend_real;
+}
