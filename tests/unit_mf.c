@@ -452,7 +452,8 @@ static void without_values_only_keys_are_made(void **state)
     store_close(&s);
 }
 
-/* The file from the archive, unpacked for this test; NULL when there is no archive. */
+/* The file from the archive, unpacked for this test; NULL when there is no archive, or nothing that unpacks
+ * it. */
 static const char *movielens_file(int slot, const char *name)
 {
     static const char archive[] = "../shared/data/ml-100k.tar.xz";
@@ -464,8 +465,7 @@ static const char *movielens_file(int slot, const char *name)
     assert_non_null(pipe);
     char *text = malloc(1 << 23);
     size_t length = fread(text, 1, 1 << 23, pipe);
-    assert_int_equal(pclose(pipe), 0);
-    const char *path = store_file(slot, name, text, length);
+    const char *path = pclose(pipe) == 0 ? store_file(slot, name, text, length) : NULL;
     free(text);
     return path;
 }
@@ -489,8 +489,8 @@ static void movielens(const char *options, const struct pm_task *task, double *f
 static void movielens_reaches_its_target(void **state)
 {
     (void)state;
-    if (movielens_file(0, "u1.base") == NULL) {
-        print_message("SKIPPED: there is no ../shared/data/ml-100k.tar.xz\n");
+    if (movielens_file(0, "u1.base") == NULL || movielens_file(1, "u1.test") == NULL) {
+        print_message("SKIPPED: there is no ../shared/data/ml-100k.tar.xz that can be unpacked\n");
         skip();
     }
     struct pm_task one = {.nodes = 1, .workers = 1, .epochs = 25, .seed = 1, .with_values = true};
