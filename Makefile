@@ -81,7 +81,9 @@ ALL_CPPFLAGS = -I. $(SIMGRID_CFLAGS) $(GSL_CFLAGS) $(SQLITE3_CFLAGS) $(XXHASH_CF
                $(CPPFLAGS)
 # No math function is asked for errno: without it sqrtf is one instruction, and loops around it vectorise.
 ALL_CFLAGS   = -std=gnu11 -fno-math-errno -fvisibility=default -pthread $(SANFLAGS) $(CFLAGS)
-ALL_LDFLAGS  = -pthread $(SANFLAGS) $(LDFLAGS)
+ALL_LDFLAGS  = -pthread $(SANFLAGS) $(LIBSTDCXX_$(SAN)) $(LDFLAGS)
+# AddressSanitizer wants to see C++'s exceptions from the start, not only when the simulator is loaded.
+LIBSTDCXX_address := -Wl,--no-as-needed -l:libstdc++.so.6 -Wl,--as-needed
 # The simulator and outside policies are shared objects that use the program's own core: export its symbols.
 EXPORT       = -rdynamic
 ALL_LDLIBS   = $(GSL_LIBS) $(SQLITE3_LIBS) $(XXHASH_LIBS) $(INIH_LIBS) -ldl -lm $(LDLIBS)
