@@ -479,7 +479,7 @@ static void movielens(const char *options, const struct pm_task *task, double *f
     open_or_fail(&s, specification, task);
     unlink(train);
     unlink(test);
-    for (uint32_t epoch = 0; epoch < 25; epoch++)
+    for (uint32_t epoch = 0; epoch < 12; epoch++)
         store_epoch(&s, epoch, 0);
     *found = rmse(&s);
     print_message("MovieLens-100K u1, %s, %u workers: test RMSE %.4f\n", options, s.ranks, *found);
@@ -493,8 +493,8 @@ static void movielens_reaches_its_target(void **state)
         print_message("SKIPPED: there is no ../shared/data/ml-100k.tar.xz that can be unpacked\n");
         skip();
     }
-    struct pm_task one = {.nodes = 1, .workers = 1, .epochs = 25, .seed = 1, .with_values = true};
-    struct pm_task eight = {.nodes = 4, .workers = 2, .epochs = 25, .seed = 1, .with_values = true};
+    struct pm_task one = {.nodes = 1, .workers = 1, .epochs = 12, .seed = 1, .with_values = true};
+    struct pm_task eight = {.nodes = 4, .workers = 2, .epochs = 12, .seed = 1, .with_values = true};
     static const char *const options[] = {"rank=20", "rank=20,bias=1", "rank=20,bias=1,order=blocks"};
     for (size_t i = 0; i < 3; i++) {
         double alone, together;

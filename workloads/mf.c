@@ -39,7 +39,7 @@ static const struct pm_option options[] = {
      .choices = "columnwise|blocks",
      .help = "columns in random order, or blocks of columns that rotate among the workers"},
     {.name = "bias", .type = PM_OPT_BOOL, .def = "0", .help = "learn an offset per row and column"},
-    {.name = "rate", .type = PM_OPT_REAL, .def = "0.05", .help = "learning rate", .min = 1e-12, .max = 1000},
+    {.name = "rate", .type = PM_OPT_REAL, .def = "0.1", .help = "learning rate", .min = 1e-12, .max = 1000},
     {.name = "lambda",
      .type = PM_OPT_REAL,
      .def = "0.1",
