@@ -119,11 +119,9 @@ static int finish(struct watch *w, const struct sim_settings *settings, struct p
         return sim_death_explain(settings, w->box, status, &w->words, err);
     if (w->frames.code == PM_OK)
         return PM_OK;
-    /* A worker's code says little; what it wrote says more. (SimGrid comments on the end of all progress
-     * itself.) */
-    char sentence[PM_ERROR_TEXT_SIZE] = "";
-    if (w->frames.code != PM_E_PROGRESS)
-        sim_last_words_sentence(&w->words, sentence, sizeof sentence);
+    /* A worker's code says little; what it wrote says more. */
+    char sentence[PM_ERROR_TEXT_SIZE];
+    sim_last_words_sentence(&w->words, false, sentence, sizeof sentence);
     return pm_error_set(err, w->frames.code, "%s%s%s", w->frames.text, sentence[0] != '\0' ? ": " : "",
                         sentence);
 }

@@ -57,7 +57,7 @@ static int weight(const char *line)
     return line[0] != '\0' && !isspace((unsigned char)line[0]) ? 1 : 0;
 }
 
-void sim_last_words_sentence(const struct sim_last_words *words, char *sentence, size_t size)
+void sim_last_words_sentence(const struct sim_last_words *words, bool died, char *sentence, size_t size)
 {
     char best[PM_ERROR_TEXT_SIZE] = "", line[PM_ERROR_TEXT_SIZE];
     int best_weight = 0;
@@ -65,6 +65,8 @@ void sim_last_words_sentence(const struct sim_last_words *words, char *sentence,
         size_t length = strcspn(at, "\n");
         snprintf(line, sizeof line, "%.*s", (int)(length < sizeof line ? length : sizeof line - 1), at);
         int w = weight(line);
+        if (!died && w > 1) /* on the way to an orderly end only what the run itself wrote is of interest */
+            w = 0;
         if (w > best_weight) { /* the first of equals */
             best_weight = w;
             memcpy(best, line, sizeof best);
@@ -91,7 +93,7 @@ int sim_death_explain(const struct sim_settings *settings, const struct sim_box 
                       const struct sim_last_words *words, struct pm_error *err)
 {
     char sentence[PM_ERROR_TEXT_SIZE], how[80];
-    sim_last_words_sentence(words, sentence, sizeof sentence);
+    sim_last_words_sentence(words, true, sentence, sizeof sentence);
     describe_status(status, how, sizeof how);
     const char *why = sentence[0] != '\0' ? sentence : how;
     const char *cfg = settings->sim_cfg;

@@ -104,8 +104,9 @@ struct sim_last_words {
     char text[16384];
 };
 bool sim_last_words_read(struct sim_last_words *words, int fd);
-/* The sentence that matters, without SimGrid's prefixes; "" if there is none. */
-void sim_last_words_sentence(const struct sim_last_words *words, char *sentence, size_t size);
+/* The sentence that matters, without SimGrid's prefixes; "" if there is none. When the child did not die, the
+ * first line that neither SimGrid nor a sanitizer wrote. */
+void sim_last_words_sentence(const struct sim_last_words *words, bool died, char *sentence, size_t size);
 /* Turns the death of a child that did not say how it ended (waitpid's status) into a code and one line. */
 int sim_death_explain(const struct sim_settings *settings, const struct sim_box *box, int status,
                       const struct sim_last_words *words, struct pm_error *err);
