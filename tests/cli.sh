@@ -30,7 +30,8 @@ good() {
     [ ! -s err ] || wrong "pmlab $*: said: $(cat err)"
 }
 
-# bad STATUS PATTERN ARGUMENT...: must end with that status and say one line that matches the pattern, nothing else.
+# bad STATUS PATTERN ARGUMENT...: must end with that status and say one line that matches the pattern,
+# nothing else.
 bad() {
     local expected=$1 pattern=$2
     shift 2

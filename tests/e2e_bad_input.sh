@@ -93,8 +93,9 @@ head -c 5000 /dev/urandom >junk.db
 head -c 3000 pmlab.db >cut.db
 for file in foreign junk cut; do
     sum=$(cksum <$file.db)
-    bad 3 "database $file.db: (not made by pmlab|not an SQLite database|damaged)" run "${tiny[@]}" --db $file.db
-    bad 3 "database $file.db: (not made by pmlab|not an SQLite database|damaged)" show --db $file.db
+    why="database $file.db: (not made by pmlab|not an SQLite database|damaged)"
+    bad 3 "$why" run "${tiny[@]}" --db $file.db
+    bad 3 "$why" show --db $file.db
     is "$file.db afterwards" "$(cksum <$file.db)" "$sum"
 done
 bad 3 'database empty.db: empty' show --db empty.db
@@ -131,8 +132,8 @@ as_nobody 'pmlab.db: Permission denied' show --db pmlab.db
 
 # ---- a port taken: by another run of ours ----
 port=$((20000 + RANDOM % 10000))
-"$PMLAB" run --backend real --nodes 1 --workers 1 --epochs 1M --workload zipf:keys=20,steps=3 --db other.db --quiet \
-    --port-range $port-$port 2>/dev/null &
+"$PMLAB" run --backend real --nodes 1 --workers 1 --epochs 1M --workload zipf:keys=20,steps=3,write=0 \
+    --db other.db --quiet --port-range $port-$port 2>/dev/null &
 holder=$!
 for _ in $(seq 100); do
     grep -qi ":$(printf %04X $port) " /proc/net/tcp /proc/net/tcp6 2>/dev/null && break

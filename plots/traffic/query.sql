@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
--- Bytes sent per node and epoch: a series per kind of message, in each a row per policy and number of nodes, zeros
--- too.
+-- Bytes sent per node and epoch: a series per kind of message, in each a row per policy and number of nodes,
+-- zeros too.
 WITH labelled AS (
     SELECT run_id, nodes,
            policy || CASE policy_options WHEN '' THEN '' ELSE ':' || policy_options END || ', ' || nodes
