@@ -26,8 +26,7 @@ static int plan_one(struct pm_trainer *t)
             return (int)p->sample;
     }
     t->planned++;
-    rc = pm_intent(t->worker, b->keys, b->n_keys, start, start + 1);
-    return rc == PM_OK ? pm_localize(t->worker, b->localize, b->n_localize) : rc;
+    return pm_intent(t->worker, b->keys, b->n_keys, start, start + 1);
 }
 
 static int plan_ahead(struct pm_trainer *t)
@@ -139,7 +138,10 @@ static int do_step(struct pm_trainer *t)
     int rc = p->batch.barrier_before ? sub_epoch(t) : PM_OK;
     if (rc != PM_OK || t->out_of_time)
         return rc;
-    rc = pull_batch(t, &p->batch);
+    /* blocks move when the batch is due, not when it is planned: others still compute on them until then */
+    rc = pm_localize(t->worker, p->batch.localize, p->batch.n_localize);
+    if (rc == PM_OK)
+        rc = pull_batch(t, &p->batch);
     if (rc == PM_OK)
         rc = pull_sample(t, p);
     if (rc == PM_OK)

@@ -46,7 +46,8 @@ struct pm_batch {
     uint32_t n_keys, keys_capacity;
     uint32_t n_samples;    /* sampling access: so many draws ... */
     uint32_t distribution; /* ... from this one */
-    pm_key *localize;      /* keys that this worker will use a lot from now on (parameter blocking); a hint */
+    pm_key *localize;      /* keys that this worker will use a lot soon (parameter blocking), from when this batch is due,
+                              after its barrier; a hint */
     uint32_t n_localize, localize_capacity;
     bool barrier_before; /* all workers finish everything before this batch (sub-epochs) */
     void *item;          /* batch_bytes of the workload's own */
