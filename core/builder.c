@@ -40,32 +40,45 @@ static struct pm_builder *append(struct pm_scratch *s)
     return &s->builders[s->n_builders++];
 }
 
-struct pm_builder *pm_builder_for(struct pm_ctx *ctx, enum pm_message_kind kind, pm_node_id to, uint64_t need,
-                                  bool after_refresh)
+static bool suits(const struct pm_node *node, const struct pm_builder *b, const struct pm_entry_place *place)
+{
+    uint32_t per_key = place->kind == PM_MSG_ROUND ? 12 : 16;
+    uint64_t bytes = PM_WIRE_BYTES + per_key * (b->n_keys + 1ull) + 4ull * b->n_floats + 4ull * place->floats;
+    if (b->need != place->need || bytes > node->config.max_message)
+        return false;
+    return place->kind != PM_MSG_ROUND ||
+           ((int32_t)(b->sequence - place->not_before) >= 0 && !(place->after_refresh && b->has_refresh));
+}
+
+static struct pm_builder *begin(struct pm_ctx *ctx, const struct pm_entry_place *place)
 {
     struct pm_node *node = ctx->node;
+    struct pm_builder *b = append(ctx->scratch);
+    b->to = place->to;
+    b->kind = (uint8_t)place->kind;
+    b->open = true;
+    b->has_refresh = false;
+    b->need = place->need;
+    b->updates = b->n_keys = b->n_floats = 0;
+    if (place->kind == PM_MSG_ROUND)
+        b->sequence = __atomic_add_fetch(&node->rounds.sequence_out[place->to], 1, __ATOMIC_SEQ_CST);
+    else
+        b->sequence = (uint32_t)place->need;
+    return b;
+}
+
+struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_place *place)
+{
     struct pm_scratch *s = ctx->scratch;
     for (uint32_t i = s->n_builders; i-- > 0;) {
         struct pm_builder *b = &s->builders[i];
-        if (!b->open || b->to != to || b->kind != kind)
+        if (!b->open || b->to != place->to || b->kind != place->kind)
             continue;
-        uint64_t bytes = PM_WIRE_BYTES + 16ull * b->n_keys + 4ull * b->n_floats;
-        if (b->need == need && bytes < node->config.max_message && !(after_refresh && b->has_refresh))
+        if (suits(ctx->node, b, place))
             return b;
         b->open = false;
     }
-    struct pm_builder *b = append(s);
-    b->to = to;
-    b->kind = (uint8_t)kind;
-    b->open = true;
-    b->has_refresh = false;
-    b->need = need;
-    b->updates = b->n_keys = b->n_floats = 0;
-    if (kind == PM_MSG_ROUND)
-        b->sequence = __atomic_add_fetch(&node->rounds.sequence_out[to], 1, __ATOMIC_RELAXED);
-    else
-        b->sequence = (uint32_t)need;
-    return b;
+    return begin(ctx, place);
 }
 
 void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, uint64_t meta, const float *values,

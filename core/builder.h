@@ -8,12 +8,20 @@
 #include "core/internal.h"
 #include "core/scratch.h"
 
-/* The open message of this kind to a node, begun if there is none or if it is full or has another need (ANSWER: another
- * place in the sequence that it includes), or holds a refresh request that what is to come must not share a place with.
- * A ROUND takes the next place in the sequence to that node when it is begun, so it must be delivered: deliver does. The
- * pointer is valid until the next call. */
-struct pm_builder *pm_builder_for(struct pm_ctx *ctx, enum pm_message_kind kind, pm_node_id to, uint64_t need,
-                                  bool after_refresh);
+/* What an entry asks of the message that it goes into. */
+struct pm_entry_place {
+    enum pm_message_kind kind;
+    pm_node_id to;
+    uint64_t need; /* ROUND: the same for all entries; ANSWER: place in the sequence that it includes */
+    uint32_t not_before; /* ROUND: not in a message with an earlier place than this */
+    bool after_refresh; /* ROUND: not in a message with refresh requests */
+    uint32_t floats; /* that the entry may have, counted */
+};
+
+/* The open message for such an entry, begun if there is none or if it does not suit or has no room left. A
+ * ROUND takes the next place in the sequence to that node when it is begun, so it must be delivered:
+ * deliver does. The pointer is valid until the next call. */
+struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_place *place);
 /* Appends a key with its metadata and, if has_values, its values (NULL with --values none). */
 void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, uint64_t meta, const float *values,
                     bool has_values);

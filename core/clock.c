@@ -3,8 +3,10 @@
  *
  * A notice says: every update made here before clock c is on its way, and names how many rounds this node had begun to the
  * receiver then, because contexts of one node send in no fixed order; the receiver lets it count when it has handled those rounds.
- * A worker in a collective counts as infinite. When a collective is released everybody falls back to the least clock of those
- * who entered; notices from before it are void, so each notice also says how many collectives its sender had left. */
+ * A worker in a collective counts as infinite: what it has done is on its way. When a collective is released an
+ * era begins, in which everybody counts as no more than the least clock of those who entered, until it says more.
+ * Each notice says in which era it was sent; one from the era before counts up to that least clock, an older one
+ * does not count. */
 #include <stdlib.h>
 
 #include "core/internal.h"
@@ -13,9 +15,9 @@ int pm_clocks_init(struct pm_node *node)
 {
     struct pm_clocks *c = &node->clocks;
     c->of_node = calloc(node->config.nodes, sizeof *c->of_node);
-    c->collective_of = calloc(node->config.nodes, sizeof *c->collective_of);
+    c->era_of = calloc(node->config.nodes, sizeof *c->era_of);
     c->early = calloc(node->config.nodes, sizeof(struct pm_message *));
-    return c->of_node && c->collective_of && c->early ? PM_OK : PM_E_MEMORY;
+    return c->of_node && c->era_of && c->early ? PM_OK : PM_E_MEMORY;
 }
 
 void pm_clocks_fini(struct pm_node *node)
@@ -27,7 +29,7 @@ void pm_clocks_fini(struct pm_node *node)
             pm_message_free(m);
         }
     free(c->of_node);
-    free(c->collective_of);
+    free(c->era_of);
     free(c->early);
 }
 
@@ -75,11 +77,6 @@ static void tell_policy(struct pm_ctx *ctx, bool risen, pm_clock least)
         node->policy->min_clock(ctx, node->policy_state, least);
 }
 
-static uint32_t collectives_left(const struct pm_node *node)
-{
-    return (uint32_t)__atomic_load_n(&node->collective.released, __ATOMIC_ACQUIRE);
-}
-
 /* Under the latch: tells every other node this node's minimum. */
 static void send_notices(struct pm_ctx *ctx, pm_clock own)
 {
@@ -89,7 +86,7 @@ static void send_notices(struct pm_ctx *ctx, pm_clock own)
         struct pm_message *m = pm_message_new(PM_MSG_CLOCK, &(struct pm_shape){.with_values = true});
         PM_ASSERT(m, "out of memory");
         m->wire.number = (uint64_t)own;
-        m->wire.request = collectives_left(node);
+        m->wire.request = node->clocks.era;
         m->wire.first = __atomic_load_n(&node->rounds.sequence_out[to], __ATOMIC_SEQ_CST);
         pm_emit(ctx, m, to);
     }
@@ -114,36 +111,45 @@ void pm_clocks_update(struct pm_ctx *ctx)
     tell_policy(ctx, risen, least);
 }
 
-void pm_clocks_reset(struct pm_ctx *ctx, pm_clock least)
+void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least)
 {
-    struct pm_node *node = ctx->node;
     struct pm_clocks *c = &node->clocks;
     if (!node->traits.min_clock)
         return;
     pm_lock(node, &c->latch);
-    uint32_t left = collectives_left(node);
     for (uint32_t i = 0; i < node->config.nodes; i++)
-        if (c->collective_of[i] != left) {
+        if (c->era_of[i] != era && c->of_node[i] > least)
             c->of_node[i] = least;
-            c->collective_of[i] = left;
-        }
+    c->of_node[node->config.id] = least; /* nobody here has gone on */
+    c->least = least;
     pm_clock now;
     recompute(node, &now);
+    __atomic_store_n(&c->era, era, __ATOMIC_SEQ_CST);
     pm_unlock(node, &c->latch);
-    pm_clocks_update(ctx);
 }
 
-/* Under the latch. A notice from before a collective that was left here says nothing any more. */
+void pm_clocks_tell_era(struct pm_ctx *ctx)
+{
+    if (!ctx->node->traits.min_clock)
+        return;
+    pm_clocks_update(ctx);
+    tell_policy(ctx, true, pm_min_clock(ctx->node));
+}
+
+/* Under the latch. */
 static void take_notice(struct pm_node *node, const struct pm_message *m)
 {
     struct pm_clocks *c = &node->clocks;
     pm_node_id from = m->wire.source;
-    if ((int32_t)(m->wire.request - c->collective_of[from]) < 0)
+    pm_clock clock = (pm_clock)m->wire.number;
+    int32_t ahead = (int32_t)(m->wire.request - c->era);
+    if (ahead < -1 || (int32_t)(m->wire.request - c->era_of[from]) < 0)
         return;
-    bool later = m->wire.request != c->collective_of[from];
-    c->collective_of[from] = m->wire.request;
-    if (later || (pm_clock)m->wire.number > c->of_node[from])
-        c->of_node[from] = (pm_clock)m->wire.number;
+    if (ahead < 0 && clock > c->least)
+        clock = c->least;
+    if (clock > c->of_node[from] || (ahead > 0 && m->wire.request != c->era_of[from]))
+        c->of_node[from] = clock;
+    c->era_of[from] = m->wire.request;
 }
 
 static bool is_due(const struct pm_node *node, const struct pm_message *m)
@@ -193,6 +199,11 @@ int pm_handle_clock(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     pm_unlock(node, &c->latch);
     pm_clocks_late(ctx, from);
     return PM_OK;
+}
+
+uint32_t pm_clock_era(const struct pm_node *node)
+{
+    return __atomic_load_n(&node->clocks.era, __ATOMIC_SEQ_CST);
 }
 
 pm_clock pm_min_clock(const struct pm_node *node)

@@ -63,12 +63,13 @@ static void release_here(struct pm_ctx *ctx, uint64_t number, const double *sums
         memcpy(x->result, sums, n * sizeof *sums);
     for (uint32_t i = 0; i < node->config.workers; i++)
         __atomic_store_n(&node->workers[i].in_collective, 0, __ATOMIC_RELEASE);
+    pm_clocks_new_era(node, (uint32_t)number, x->least_clock);
     __atomic_store_n(&x->released, number, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < node->config.workers; i++)
         pm_wake(ctx, i);
 }
 
-/* Under the hub's latch: all nodes may go on. The caller resets clocks when the latch is free. */
+/* Under the hub's latch: all nodes may go on. The caller tells of the new era when the latch is free. */
 static void release_all(struct pm_ctx *ctx, const double *sums, uint32_t n)
 {
     struct pm_node *node = ctx->node;
@@ -218,6 +219,12 @@ static int collective(struct pm_worker *w, enum pm_collective_kind kind, double 
 {
     struct pm_node *node = w->ctx.node;
     struct pm_collective *x = &node->collective;
+    if (node->traits.min_clock && node->policy->advance) {
+        node->policy->advance(&w->ctx, node->policy_state, w, PM_CLOCK_INFINITE);
+        pm_ctx_deliver(&w->ctx);
+    }
+    __atomic_store_n(&w->in_collective, 1, __ATOMIC_SEQ_CST);
+    pm_clocks_update(&w->ctx);
     pm_lock(node, &x->latch);
     PM_ASSERT(x->arrived == 0 || (x->kind == kind && x->n_values == n), "workers are in different collectives");
     x->kind = (uint8_t)kind;
@@ -225,14 +232,10 @@ static int collective(struct pm_worker *w, enum pm_collective_kind kind, double 
     if (n)
         memcpy(x->values + (size_t)w->index * n, values, n * sizeof *values);
     w->collectives++;
-    __atomic_store_n(&w->in_collective, 1, __ATOMIC_RELEASE);
     bool released = ++x->arrived == node->config.workers && node_arrived(&w->ctx);
-    pm_clock least = x->least_clock;
     pm_unlock(node, &x->latch);
     if (released)
-        pm_clocks_reset(&w->ctx, least);
-    else
-        pm_clocks_update(&w->ctx);
+        pm_clocks_tell_era(&w->ctx);
     pm_ctx_deliver(&w->ctx);
     int rc = wait_for_release(w);
     if (rc == PM_OK && n)
@@ -331,10 +334,9 @@ int pm_handle_collective(struct pm_ctx *ctx, struct pm_message *m, struct pm_err
     int rc = m->wire.kind == PM_MSG_BARRIER ? handle_barrier(ctx, m, &released, err)
              : m->wire.kind == PM_MSG_WAVE  ? handle_wave(ctx, m, &released, err)
                                             : handle_release(ctx, m, &released, err);
-    pm_clock least = x->least_clock;
     pm_unlock(node, &x->latch);
     if (released)
-        pm_clocks_reset(ctx, least);
+        pm_clocks_tell_era(ctx);
     if (rc == PM_OK)
         pm_message_free(m);
     return rc;

@@ -95,9 +95,11 @@ struct pm_rounds {
 struct pm_clocks {
     struct pm_latch latch;
     pm_clock *of_node;         /* minimum of each node as last heard */
-    uint32_t *collective_of;   /* how many collectives that node had left when it said so */
+    uint32_t *era_of;          /* how many collectives that node had left when it said so */
     struct pm_message **early; /* per node: notices that came before the rounds that they follow, in order of arrival */
+    pm_clock least;            /* with which everybody left the last collective, at least */
     pm_clock known_min;        /* atomic */
+    uint32_t era; /* collectives that everybody has left; atomic, written after the minimum that holds in it */
 };
 
 /* ---- barrier, reduction, drain (collective.c) ---- */
@@ -281,8 +283,11 @@ void pm_clocks_fini(struct pm_node *node);
 /* Recomputes this node's minimum after a worker's clock changed or a worker entered a collective. */
 void pm_clocks_update(struct pm_ctx *ctx);
 pm_clock pm_clocks_least(const struct pm_node *node);
-/* All workers left a collective, each with a clock of at least `least`. */
-void pm_clocks_reset(struct pm_ctx *ctx, pm_clock least);
+/* All workers of the cluster may leave collective number `era`, which each entered with a clock of at least
+ * `least`. Comes before this node's workers are let go; under the collective's latch. */
+void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least);
+/* The same for the policy and for other nodes; outside any latch. */
+void pm_clocks_tell_era(struct pm_ctx *ctx);
 /* Rounds of this node were handled: notices that waited for them may count now. */
 void pm_clocks_late(struct pm_ctx *ctx, pm_node_id from);
 int pm_handle_clock(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);

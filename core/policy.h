@@ -101,13 +101,15 @@ struct pm_policy {
      * are looked at right after. */
     void (*installed)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, uint64_t stamp);
 
-    /* The worker is about to raise its clock to c: the place to ship logs. What it sends is on its way before the clock
-     * counts anywhere. */
+    /* The worker is about to raise its clock to c: the place to ship logs. What it sends is on its way before the
+     * clock counts anywhere. With traits.min_clock also before the worker enters a collective (barrier, reduction,
+     * drain), in which it counts as PM_CLOCK_INFINITE: that is c then. */
     void (*advance)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_clock c);
     /* The worker's clock is c now: PM_USE lets it go on, PM_WAIT holds it until a kick makes core ask again. */
     enum pm_verdict (*clock)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_clock c);
-    /* The minimum clock over all workers, as known here, has risen to c (it may fall silently after a barrier). Holds no
-     * latch; not called twice at a time. Needs traits.min_clock. */
+    /* The minimum clock over all workers, as known here, has risen to c, or an era has begun with it. Holds no
+     * latch. Several contexts may be told at once, and of a rise later than of a further one. Needs
+     * traits.min_clock. */
     void (*min_clock)(struct pm_ctx *ctx, void *state, pm_clock c);
     /* Intent (clocks [start, end)) or localize (start = end = PM_CLOCK_NOW) for keys, already checked. */
     void (*hint)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, const pm_key *keys, size_t n,
@@ -141,9 +143,13 @@ uint32_t pm_node_workers(const struct pm_node *node);
 struct pm_node *pm_ctx_node(struct pm_ctx *ctx);
 uint32_t pm_worker_index(const struct pm_worker *worker); /* within its node */
 pm_clock pm_worker_clock(const struct pm_worker *worker);
-/* Minimum clock over all workers of the cluster, as known here; finished and waiting workers count as infinite
+/* Minimum clock over all workers of the cluster, as known here; workers in a collective count as infinite
  * (PM_CLOCK_INFINITE when all are). May be called under a latch. Needs traits.min_clock. */
 pm_clock pm_min_clock(const struct pm_node *node);
+/* The era in which that holds: how many collectives all workers have left, as known here. The minimum rises within
+ * an era and falls when the next begins, because those who waited count again: what was true of it says nothing
+ * about a later era. To know both, read the era first. */
+uint32_t pm_clock_era(const struct pm_node *node);
 int64_t pm_now_ns(struct pm_ctx *ctx);
 
 /* Under the slot's latch: asks the owner for a fresh value of this key (a replica is made if there is none), once however

@@ -102,7 +102,11 @@ static void retry_all(struct pm_ctx *ctx, struct pm_waiter *taken)
 
 void pm_queue_retry(struct pm_ctx *ctx, pm_key key)
 {
-    retry_all(ctx, take(ctx->node, key));
+    uint64_t kicks;
+    do { /* again while a kick comes between a question and the putting back */
+        kicks = pm_kicks(ctx->node);
+        retry_all(ctx, take(ctx->node, key));
+    } while (pm_kicks(ctx->node) != kicks);
 }
 
 void pm_queue_defer(struct pm_ctx *ctx, struct pm_message *m)
@@ -146,12 +150,10 @@ static void retry_in_order(struct pm_ctx *ctx)
     free(sorted);
 }
 
-void pm_kick(struct pm_ctx *ctx)
+static void retry_deferred(struct pm_ctx *ctx)
 {
     struct pm_node *node = ctx->node;
     struct pm_queue *q = &node->queue;
-    __atomic_fetch_add(&q->kicks, 1, __ATOMIC_SEQ_CST);
-    retry_in_order(ctx);
     pm_lock(node, &q->latch);
     struct pm_message *m = q->deferred;
     q->deferred = NULL;
@@ -162,6 +164,20 @@ void pm_kick(struct pm_ctx *ctx)
         struct pm_error err;
         int rc = m->wire.kind == PM_MSG_ROUND ? (pm_retry_refreshes(ctx, m), PM_OK) : pm_handle_access(ctx, m, &err);
         PM_ASSERT(rc == PM_OK, "a deferred request became malformed");
+    }
+}
+
+void pm_kick(struct pm_ctx *ctx)
+{
+    struct pm_node *node = ctx->node;
+    uint64_t kicks = __atomic_add_fetch(&node->queue.kicks, 1, __ATOMIC_SEQ_CST);
+    for (;;) { /* what was put back may have been asked about before another context's kick */
+        retry_in_order(ctx);
+        retry_deferred(ctx);
+        uint64_t now = pm_kicks(node);
+        if (now == kicks)
+            break;
+        kicks = now;
     }
     for (uint32_t i = 0; i < node->config.workers; i++)
         if (__atomic_load_n(&node->workers[i].clock_held, __ATOMIC_SEQ_CST))

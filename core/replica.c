@@ -104,7 +104,17 @@ static void ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint32_t 
     float *delta = pm_slot_delta(&node->slots, slot, length);
     bool has_delta = *merged != 0;
     bool after_refresh = slot->flags & PM_SLOT_REFRESHING;
-    struct pm_builder *b = pm_builder_for(ctx, PM_MSG_ROUND, pm_next_hop(ctx, key, slot, 0), need, after_refresh);
+    /* Contexts begin rounds in one order and deliver them in another; entries of one key keep theirs, so that an
+     * answer that includes a round includes every earlier delta of the key. */
+    uint32_t *sequence = pm_slot_sequence(&node->slots, slot, length);
+    struct pm_entry_place place = {.kind = PM_MSG_ROUND,
+                                   .to = pm_next_hop(ctx, key, slot, 0),
+                                   .need = need,
+                                   .not_before = *sequence,
+                                   .after_refresh = after_refresh,
+                                   .floats = has_delta ? length : 0};
+    struct pm_builder *b = pm_builder_for(ctx, &place);
+    *sequence = b->sequence;
     b->has_refresh |= (flags & PM_ROUND_REFRESH) != 0;
     pm_builder_add(ctx, b, key, flags | (has_delta ? PM_ROUND_DELTA : 0), delta, has_delta);
     if (has_delta) {
@@ -120,6 +130,11 @@ static void make_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
 {
     struct pm_node *node = ctx->node;
     PM_ASSERT(pm_slot_attach(&node->slots, key, slot, true) == PM_OK, "out of memory for a replica");
+    if (__atomic_load_n(&node->dropped_bytes, __ATOMIC_RELAXED)) { /* perhaps this one, with an entry under way */
+        pm_node_id to = pm_next_hop(ctx, key, slot, 0);
+        *pm_slot_sequence(&node->slots, slot, pm_length(node, key)) =
+            __atomic_load_n(&node->rounds.sequence_out[to], __ATOMIC_SEQ_CST);
+    }
     pm_count(&ctx->counters.replicas_created, 1);
     __atomic_fetch_add(&node->extra_bytes, pm_slot_model_bytes(&node->slots, pm_length(node, key), true),
                        __ATOMIC_RELAXED);
@@ -180,7 +195,11 @@ void pm_send_deltas(struct pm_ctx *ctx)
 /* Under the latch: the answer to a refresh. */
 static void answer(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_id to, uint64_t stamp)
 {
-    struct pm_builder *b = pm_builder_for(ctx, PM_MSG_ANSWER, to, ctx->node->rounds.sequence_in[to], false);
+    struct pm_entry_place place = {.kind = PM_MSG_ANSWER,
+                                   .to = to,
+                                   .need = ctx->node->rounds.sequence_in[to],
+                                   .floats = pm_length(ctx->node, key)};
+    struct pm_builder *b = pm_builder_for(ctx, &place);
     pm_builder_add(ctx, b, key, stamp, slot->value, true);
     pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, pm_length(ctx->node, key));
 }

@@ -179,7 +179,7 @@ void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, str
 static size_t block_bytes(const struct pm_slots *s, uint32_t length, bool replica)
 {
     size_t floats = s->with_values ? length : 0;
-    return s->private_bytes + sizeof(float) * (replica ? 2 * floats + 1 : floats);
+    return s->private_bytes + sizeof(float) * (replica ? 2 * floats + 2 : floats);
 }
 
 int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica)
@@ -212,5 +212,5 @@ void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
 
 uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, bool replica)
 {
-    return sizeof(struct pm_slot) + s->private_bytes + 4ull * length * (replica ? 2 : 1) + (replica ? 4 : 0);
+    return sizeof(struct pm_slot) + s->private_bytes + 4ull * length * (replica ? 2 : 1) + (replica ? 8 : 0);
 }

@@ -4,10 +4,11 @@
  *   sparse  (simulation)    a hash table of only those keys that the node has something of; slots keep their address, and
  *                           are visited in the order of their creation, never in hash order.
  *
- * A slot with a value points into a block: private bytes of the policy | value[len] | merged (u32) | delta[len], the last
- * two in replicas only. With `--values none` value and delta have no floats. A replica's value includes its own updates;
- * the delta holds those that the owner has not been sent, `merged` how many pushes they are. The value of a replica that
- * is not ready means nothing.
+ * A slot with a value points into a block: private bytes of the policy | value[len] | merged, sequence (u32) |
+ * delta[len], all but the first two in replicas only. With `--values none` value and delta have no floats. A
+ * replica's value includes its own updates; the delta holds those that the owner has not been sent, `merged` how
+ * many pushes they are; `sequence` is the place of the last ROUND to the owner that had an entry of the key. The
+ * value of a replica that is not ready means nothing.
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be peeked at
  * without it. One slot latch at a time; under it only the node's queue, dirty-list and pool latches may be taken. */
@@ -134,9 +135,14 @@ static inline uint32_t *pm_slot_merged(const struct pm_slots *s, const struct pm
 {
     return (uint32_t *)(void *)(slot->value + (s->with_values ? length : 0));
 }
+static inline uint32_t *pm_slot_sequence(const struct pm_slots *s, const struct pm_slot *slot,
+                                         uint32_t length)
+{
+    return pm_slot_merged(s, slot, length) + 1;
+}
 static inline float *pm_slot_delta(const struct pm_slots *s, const struct pm_slot *slot, uint32_t length)
 {
-    return slot->value + (s->with_values ? length : 0) + 1;
+    return slot->value + (s->with_values ? length : 0) + 2;
 }
 static inline void *pm_slot_private(const struct pm_slots *s, const struct pm_slot *slot)
 {

@@ -321,7 +321,9 @@ static int make_nodes(struct memnet *net)
             .with_values = job->with_values,
             .dense = net->config->dense,
             .max_message = job->max_message,
-            .ops = net->config->latches ? &memnet_ops_latched : &memnet_ops,
+            .ops = net->config->preempt   ? &memnet_ops_preempted
+                   : net->config->latches ? &memnet_ops_latched
+                                          : &memnet_ops,
             .ops_self = net,
             .job = job,
         };

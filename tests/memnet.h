@@ -40,6 +40,7 @@ struct memnet_config {
     enum memnet_mode mode;
     bool latches;              /* the node works with latches (which nobody may find taken) */
     bool dense;                /* dense slots, as on a real node */
+    bool preempt;              /* with latches, dense: who finds a latch taken lets others run; see preempt.h */
     unsigned postpone_percent; /* how likely each possible pause inside deliver is */
     uint64_t max_events;       /* more is a failure; 0 = no limit */
 

@@ -22,8 +22,7 @@ static struct agent *agent_of(const struct pm_ctx *ctx)
     return ctx->backend;
 }
 
-/* Lets others run; goes on when resumed. */
-static void pause_agent(struct agent *agent)
+void memnet_pause(struct agent *agent)
 {
     agent->state = AGENT_READY;
     fiber_yield(agent->fiber);
@@ -33,7 +32,7 @@ static void pause_at_random(struct agent *agent)
 {
     struct memnet *net = agent->net;
     if (net->config->postpone_percent && pm_rng_below(&net->rng, 100) < net->config->postpone_percent)
-        pause_agent(agent);
+        memnet_pause(agent);
 }
 
 /* ---- Deliver -------------------------------------------------------------------------------------- */
@@ -156,7 +155,7 @@ static int memnet_block(void *self, struct pm_worker *worker)
             return PM_OK;
         }
         if (pm_rng_below(&net->rng, SPURIOUS_ONE_IN) == 0) {
-            pause_agent(agent);
+            memnet_pause(agent);
             return PM_OK;
         }
         agent->state = AGENT_BLOCKED;
@@ -172,7 +171,7 @@ static void memnet_compute(void *self, struct pm_worker *worker, double flops)
     struct memnet *net = self;
     PM_ASSERT(flops >= 0);
     net->now_ns += flops < 1e6 ? (int64_t)flops : 1000000;
-    pause_agent(worker->backend);
+    memnet_pause(worker->backend);
 }
 
 static void *memnet_alloc(void *self, size_t bytes)
@@ -196,6 +195,11 @@ static void memnet_relax(void *self)
     PM_ASSERT(false, "a latch is taken while its holder does not run: it was kept over deliver or block, or not given back");
 }
 
+static void memnet_relax_preempted(void *self)
+{
+    memnet_pause(((struct memnet *)self)->running);
+}
+
 const struct pm_backend_ops memnet_ops = {
     .now_ns = memnet_now,
     .deliver = memnet_deliver,
@@ -213,6 +217,16 @@ const struct pm_backend_ops memnet_ops_latched = {
     .alloc = memnet_alloc,
     .release = memnet_release,
     .relax = memnet_relax,
+};
+
+const struct pm_backend_ops memnet_ops_preempted = {
+    .now_ns = memnet_now,
+    .deliver = memnet_deliver,
+    .block = memnet_block,
+    .compute = memnet_compute,
+    .alloc = memnet_alloc,
+    .release = memnet_release,
+    .relax = memnet_relax_preempted,
 };
 
 /* ---- Agents ---------------------------------------------------------------------------------------- */
@@ -254,6 +268,7 @@ static void run_communicator(void *arg)
 void memnet_resume(struct agent *agent)
 {
     PM_ASSERT(agent->state != AGENT_ENDED);
+    agent->net->running = agent;
     fiber_resume(agent->fiber);
     PM_ASSERT(fiber_ended(agent->fiber) == (agent->state == AGENT_ENDED));
 }

@@ -44,6 +44,7 @@ struct memnet {
     uint32_t *candidates;
     uint32_t n_channels, n_agents, last_event, victim, idle_ticks;
     int64_t now_ns, allocated_bytes;
+    struct agent *running;
     struct pm_rng rng;
     bool flushing; /* all workers have ended: no more ticks */
     int failed;    /* first failure, its text in err */
@@ -51,11 +52,13 @@ struct memnet {
     struct memnet_result result;
 };
 
-extern const struct pm_backend_ops memnet_ops, memnet_ops_latched;
+extern const struct pm_backend_ops memnet_ops, memnet_ops_latched, memnet_ops_preempted;
 
 int memnet_make_agents(struct memnet *net);
 /* Runs the agent until it yields; not while it is blocked, unless with a message. */
 void memnet_resume(struct agent *agent);
+/* Lets others run; the agent goes on when resumed. */
+void memnet_pause(struct agent *agent);
 /* Ends a communicator, or an agent that never ran, and frees its coroutine. */
 void memnet_end_agent(struct agent *agent);
 /* Notes the first failure. */

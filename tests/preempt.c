@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Hooks around hooks. */
+#include "tests/preempt.h"
+
+#include "core/internal.h"
+#include "tests/memnet_state.h"
+
+enum { PAUSE_PERCENT = 12 };
+
+static const struct pm_policy *inner;
+
+static void interrupt(struct pm_ctx *ctx)
+{
+    struct agent *agent = ctx->backend;
+    while (pm_rng_below(&agent->net->rng, 100) < PAUSE_PERCENT)
+        memnet_pause(agent);
+}
+
+static enum pm_verdict usable(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_key key,
+                              struct pm_slot *slot, enum pm_op_kind op)
+{
+    interrupt(ctx);
+    enum pm_verdict v = inner->usable(ctx, state, worker, key, slot, op);
+    interrupt(ctx);
+    return v;
+}
+
+static pm_node_id route(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, uint32_t hop)
+{
+    interrupt(ctx);
+    return inner->route ? inner->route(ctx, state, key, slot, hop) : pm_owner_at_start(ctx->node, key);
+}
+
+static enum pm_serve serve(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot,
+                           pm_node_id from, uint64_t need, uint64_t *stamp)
+{
+    interrupt(ctx);
+    enum pm_serve s = inner->serve ? inner->serve(ctx, state, key, slot, from, need, stamp) : PM_SERVE_VALUE;
+    interrupt(ctx);
+    return s;
+}
+
+static void interest(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, pm_node_id from,
+                     bool on)
+{
+    interrupt(ctx);
+    if (inner->interest)
+        inner->interest(ctx, state, key, slot, from, on);
+}
+
+static void installed(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, uint64_t stamp)
+{
+    interrupt(ctx);
+    if (inner->installed)
+        inner->installed(ctx, state, key, slot, stamp);
+}
+
+static void advance(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_clock c)
+{
+    interrupt(ctx);
+    if (inner->advance)
+        inner->advance(ctx, state, worker, c);
+    interrupt(ctx);
+}
+
+static void min_clock(struct pm_ctx *ctx, void *state, pm_clock c)
+{
+    interrupt(ctx);
+    if (inner->min_clock)
+        inner->min_clock(ctx, state, c);
+    interrupt(ctx);
+}
+
+static void drain(struct pm_ctx *ctx, void *state)
+{
+    interrupt(ctx);
+    if (inner->drain)
+        inner->drain(ctx, state);
+    interrupt(ctx);
+}
+
+void preempt_policy(const struct pm_policy *policy, struct pm_policy *out)
+{
+    inner = policy;
+    *out = *policy;
+    if (policy->usable)
+        out->usable = usable;
+    out->route = route;
+    out->serve = serve;
+    out->interest = interest;
+    out->installed = installed;
+    out->advance = advance;
+    out->min_clock = min_clock;
+    out->drain = drain;
+}
