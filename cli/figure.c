@@ -66,6 +66,8 @@ static int add(struct figure *f, size_t combination, uint64_t repetition, struct
     struct cli_experiment *e = &f->experiments[f->n];
     size_t n = arguments_of(&f->plot, combination, argv);
     int rc = cli_args_parse_onto(args, f->args, (int)n, argv, err);
+    if (rc == PM_E_OPTION)
+        rc = pm_error_wrap(err, PM_E_FILE, "%s/figure.ini", f->plot.folder);
     if (rc == PM_OK) {
         rc = cli_experiment_init(e, args, NULL, cli_count(args, "seed") + repetition, err);
         if (rc != PM_OK) {

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # time-limit: 240
-# Signals in the middle of runs: one line, the right exit status, the run marked, no process left, the database
-# whole.
+# Signals in the middle of runs: one line, the right exit status, the run marked, no process left, the
+# database whole.
 . "$(dirname "$0")/cli.sh"
 long=(--nodes 2 --workers 1 --epochs 1M --workload zipf:keys=200,steps=200,write=0)
 

@@ -1,0 +1,69 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# time-limit: 240
+# Figures run only what is missing and draw; the report is one file; neither needs more than the database.
+. "$(dirname "$0")/cli.sh"
+command -v gnuplot >/dev/null || { echo "gnuplot is not here (package gnuplot-nox)"; exit 77; }
+
+# A small figure of our own, by path.
+mkdir -p mine
+cat >mine/figure.ini <<'X'
+title = Mine <&>
+answers = nothing
+[options]
+workload = zipf
+workload.keys = 20
+workload.steps = 3
+workers = 1
+[vary]
+policy = single kv classic:fast_local=0
+nodes = 1 2
+X
+cp plots/epoch_time/query.sql plots/epoch_time/plot.gp mine/
+good figure ./mine --db f.db --output out.d
+for end in svg png tsv gp; do [ -s out.d/mine.$end ] || wrong "no out.d/mine.$end"; done
+is "runs of the figure: single once" "$(sql f.db 'SELECT count(*) FROM run')" 5
+is "kind of the picture" "$(head -c 8 out.d/mine.png | od -An -tx1 | tr -d ' \n')" 89504e470d0a1a0a
+is "series" "$(grep -c '^"' out.d/mine.tsv)" 3
+good figure ./mine --db f.db --output out.d --quiet
+is "runs after a second time" "$(sql f.db 'SELECT count(*) FROM run')" 5
+good figure mine/ --db f.db --output out.d --nodes 2 --quiet --jobs 2
+is "runs after one with options that the figure varies" "$(sql f.db 'SELECT count(*) FROM run')" 5
+good figure mine/ --db f.db --output out.d --workload.steps 4 --nodes 2 --quiet --jobs 2
+is "runs after one with another option" "$(sql f.db 'SELECT count(*) FROM run')" 8
+good figure ./mine --db f.db --output out.d --terminal dumb
+[ "$(wc -l <out)" -gt 20 ] || wrong "nothing was drawn as text"
+(cd out.d && gnuplot -e 'set terminal dumb' mine.gp >/dev/null 2>../err) ||
+    wrong "the script alone: $(cat err)"
+
+# What is wrong with a figure is one line.
+bad 3 'nope/figure.ini' figure ./nope
+echo 'what = 1' >>mine/figure.ini
+sed -i 's/^\[options\]/[option]/' mine/figure.ini
+bad 3 'mine/figure.ini:4' figure ./mine --db f.db
+sed -i 's/^\[option\]/[options]/; /^what/d' mine/figure.ini
+echo 'SELECT nowhere' >mine/query.sql
+bad 3 'figure mine: .*no such column: nowhere' figure ./mine --db f.db
+cp plots/epoch_time/query.sql mine/
+echo 'plot nonsense nonsense' >mine/plot.gp
+bad 3 'gnuplot .*mine.gp' figure ./mine --db f.db
+printf '[options]\nnodez = 1\n' >>mine/figure.ini
+bad 3 'mine/figure.ini: unknown option --nodez' figure ./mine --db f.db
+
+# The report: one file, pictures inside, nothing from outside.
+before=$(sql f.db 'SELECT count(*) FROM run')
+good report --db f.db --output r.html
+says '^r.html$'
+is "pictures" "$(($(grep -c '<svg' r.html) > 1))" 1
+is "tables" "$(($(grep -c '<table>' r.html) > 1))" 1
+is "what is loaded from outside" "$(grep -cE '(src|href)="?(http|/|[a-z]+\.(js|css|png))' r.html)" 0
+is "runs after the report" "$(sql f.db 'SELECT count(*) FROM run')" "$before"
+is "files beside it" "$(echo r.html*)" r.html
+bad 3 'database nope.db' report --db nope.db
+
+# Every figure of ours can be drawn from tiny runs.
+for name in $("$PMLAB" list figures | awk '{ print $1 }'); do
+    good figure "$name" --db all.db --output all --workload zipf:keys=50,steps=5 --workers 1 --jobs 2 --quiet
+    [ -s "all/$name.svg" ] || wrong "no picture of $name"
+done
+finish
