@@ -116,10 +116,11 @@ static inline struct pm_slot *pm_slots_get(struct pm_slots *s, pm_key key)
 {
     return s->dense ? &s->dense[key] : pm_sparse_get(s, key);
 }
+/* Fetches a slot into the cache; any key will do, even one out of range. */
 static inline void pm_slots_prefetch(const struct pm_slots *s, pm_key key)
 {
     if (s->dense)
-        __builtin_prefetch(&s->dense[key], 1, 3);
+        __builtin_prefetch((const void *)((uintptr_t)s->dense + key * sizeof *s->dense), 1, 3);
 }
 
 /* Calls visit for every slot that is not absent: dense in key order, sparse in order of creation. */

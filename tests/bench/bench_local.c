@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Local pulls and pushes on one node: nanoseconds per key and thread, beside a bound taken in the same run (one
- * flat array without locks or bookkeeping, over the same keys, batch by batch) and memcpy's bandwidth.
+ * array without locks or bookkeeping, over the same keys, batch by batch) and memcpy's bandwidth.
  *
  *   bench_local [REPETITIONS]      (9)
  *
