@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -163,9 +164,13 @@ static void start_simgrid(struct sim *sim)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     argv[argc++] = strdup("--cfg=contexts/factory:thread");
 #endif
-    /* A guard page per stack is two memory maps, of which a process may have 65530. */
-    if (sim->n_nodes >= UNGUARDED_NODES)
+    /* A guard page per stack is two memory maps, of which a process may have 65530. Stacks without one come
+     * from calloc, which must map each of them anew: out of its heap it would clear, and so touch, all of it.
+     */
+    if (sim->n_nodes >= UNGUARDED_NODES) {
         argv[argc++] = strdup("--cfg=contexts/guard-size:0");
+        mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    }
     if (sim->settings->sim_cfg != NULL)
         items = strdup(sim->settings->sim_cfg);
     for (char *item = items ? strtok_r(items, " ", &rest) : NULL; item != NULL;

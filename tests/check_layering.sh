@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 PLAIN='assert complex ctype endian errno float immintrin inttypes limits math stdalign stdarg stdatomic
        stdbool stddef stdint stdio stdlib stdnoreturn string strings'
 # What the edges may use beside it.
-SYSTEM='dirent fcntl fnmatch locale poll sched signal spawn time unistd
+SYSTEM='dirent fcntl fnmatch locale malloc poll sched signal spawn time unistd
         sys/(file|mman|param|prctl|resource|stat|time|types|utsname|wait)'
 NETWORK='arpa/inet ifaddrs net/if netdb netinet/(in|tcp) linux/futex
          sys/(epoll|eventfd|random|select|signalfd|socket|syscall|timerfd|uio|un)'
