@@ -87,7 +87,7 @@ static int block(void *self, struct pm_worker *worker)
     struct sim_node *node = self;
     struct sim_worker *w = worker_of(&worker->ctx);
     settle(w);
-    int64_t before = sim_now_ns(), overhead_before = w->overhead_ns;
+    int64_t before = worker->ctx.uncharged ? sim_now_ns() : 0, overhead_before = w->overhead_ns;
     sim_spend(&worker->ctx);
     if (!w->token) {
         w->waiting = true;
