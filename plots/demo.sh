@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# demo.sh BINARY OUTDIR: matrix factorisation of generated ratings on a simulated cluster of 8 nodes under several
-# ways of managing the parameters; a table, a database, a figure and a report in OUTDIR.
+# demo.sh BINARY OUTDIR: matrix factorisation of generated ratings on a simulated cluster of 8 nodes under
+# several ways of managing the parameters; a table, a database, a figure and a report in OUTDIR.
 set -eu
 pmlab=${1:?usage: demo.sh BINARY OUTDIR}
 out=${2:?usage: demo.sh BINARY OUTDIR}
@@ -9,15 +9,15 @@ mkdir -p "$out"
 rm -f "$out/results.db" "$out/results.db-wal" "$out/results.db-shm"
 
 policies=
-for policy in single classic full kv; do
-    if "$pmlab" list policies | grep -q "^$policy "; then policies=$policies${policies:+,}$policy; fi
+for policy in single classic full full:syncs_per_second=200 kv; do
+    if "$pmlab" list policies | grep -q "^${policy%%:*} "; then policies=$policies${policies:+,}$policy; fi
 done
-data=(--workload mf --workload.rows 20000 --workload.cols 2000 --workload.cells 200k)
+data=(--workload mf --workload.rows 20000 --workload.cols 2000 --workload.cells 100k)
 
-echo "Matrix factorisation (20,000 x 2,000, 200,000 generated ratings) on a simulated cluster:"
-echo "8 nodes x 2 workers, 10 Gbit/s, 20 us; one node x 2 workers as the baseline."
+echo "Matrix factorisation (20,000 x 2,000, 100,000 generated ratings) on a simulated cluster:"
+echo "8 nodes x 2 workers of 100 Mflop/s, 10 Gbit/s, 20 us; one node x 2 workers as the baseline."
 echo
-"$pmlab" compare --policies "$policies" "${data[@]}" --nodes 8 --workers 2 --epochs 3 --jobs 2 \
+"$pmlab" compare --policies "$policies" "${data[@]}" --nodes 8 --workers 2 --speed 100Mf --epochs 3 --jobs 2 \
     --db "$out/results.db" --name demo
 "$pmlab" figure epoch_time --jobs 2 --db "$out/results.db" --output "$out" --quiet
 "$pmlab" report --db "$out/results.db" --output "$out/report.html" --quiet
