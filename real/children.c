@@ -190,9 +190,9 @@ int real_children_watch(struct real_children *c, struct pm_error *err)
             real_children_kill(c);
     }
     free(polls);
-    check_interrupted(c); /* a signal to the whole group may have ended the children first */
     if (c->reason == REAL_REASON_NONE)
         return PM_OK;
+    check_interrupted(c); /* a signal to the whole group may have ended the children first */
     if (c->reason == REAL_REASON_PROGRESS)
         describe_no_progress(c);
     return pm_error_set(err, c->failure.code, "%s", c->failure.text);

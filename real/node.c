@@ -245,6 +245,7 @@ static int open_transport(struct real_node *n, struct pm_error *err)
     if (!links)
         return pm_error_set(err, PM_E_MEMORY, "out of memory for %u connections", r->nodes);
     int rc = real_join(r, links, err);
+    close(r->listener);
     const struct real_transport_config config = {
         .rank = r->rank,
         .nodes = r->nodes,

@@ -34,8 +34,7 @@ static void ops_deliver(void *self, struct pm_ctx *ctx)
     struct real_node *n = self;
     struct real_agent *agent = ctx->backend;
     struct pm_outbox *o = &ctx->outbox;
-    bool sends = o->first != NULL;
-    real_transport_send(&n->transport, o->first);
+    bool over = real_transport_send(&n->transport, o->first);
     o->first = o->last = NULL;
     o->n_messages = 0;
     for (uint32_t i = 0; i < o->n_wakes; i++)
@@ -45,7 +44,7 @@ static void ops_deliver(void *self, struct pm_ctx *ctx)
         ask_tick(n, agent, o->tick_at_ns);
         o->tick_at_ns = PM_TIME_NEVER;
     }
-    if (sends && ctx->worker && !agent->receiving)
+    if (over && ctx->worker && !agent->receiving)
         real_transport_wait_credit(&n->transport);
 }
 

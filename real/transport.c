@@ -116,9 +116,10 @@ static void send_self(struct real_transport *t, struct pm_message *m)
     real_wake(&t->communicator->sleeper);
 }
 
-void real_transport_send(struct real_transport *t, struct pm_message *first)
+bool real_transport_send(struct real_transport *t, struct pm_message *first)
 {
     struct pm_message *m = first, *next;
+    bool over = false;
     for (; m; m = next) {
         next = m->next;
         uint32_t to = m->destination;
@@ -128,10 +129,13 @@ void real_transport_send(struct real_transport *t, struct pm_message *first)
             send_self(t, m);
         } else {
             real_peer_append(&t->peers[to], m);
-            if (!next || next->destination != to)
-                real_peer_flush(&t->peers[to]);
+            if (next && next->destination == to)
+                continue;
+            real_peer_flush(&t->peers[to]);
+            over |= real_peer_over_credit(&t->peers[to]);
         }
     }
+    return over;
 }
 
 int real_transport_say(struct real_transport *t, enum pm_message_kind kind, uint16_t sub)

@@ -90,8 +90,8 @@ int real_transport_open(struct real_transport *t, const struct real_transport_co
 void real_transport_close(struct real_transport *t);
 
 /* Takes ownership of a list of messages, linked by `next`, and sends them in order. Any agent. Does not
- * block. */
-void real_transport_send(struct real_transport *t, struct pm_message *first);
+ * block. True when the queue of a peer that was sent to is over its credit. */
+bool real_transport_send(struct real_transport *t, struct pm_message *first);
 /* Sends a HELLO (`sub` = REAL_SUB_READY) or GOODBYE to every peer. */
 int real_transport_say(struct real_transport *t, enum pm_message_kind kind, uint16_t sub);
 /* Waits until no peer's queue is over its credit, or the node has failed. Workers outside the receive step.
