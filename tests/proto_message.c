@@ -382,11 +382,99 @@ static void mutated_messages(void **state)
     assert_true(getenv("PM_SEED") || refused > runs);
 }
 
+/* ---- answers that come a second time --------------------------------------------------------------------------- */
+
+enum { KEPT = 64, AGAIN_RUNS = 60 };
+
+struct replay {
+    struct pm_rng rng;
+    struct pm_message *kept[KEPT];
+    uint64_t n, refused;
+    bool in_flight;
+    const struct pm_message *sought;
+};
+
+static void keep_reply(void *arg, const struct pm_message *m, pm_node_id from)
+{
+    struct replay *replay = arg;
+    (void)from;
+    if (m->wire.kind != PM_MSG_REPLY)
+        return;
+    struct pm_message **place = &replay->kept[replay->n++ % KEPT];
+    pm_message_free(*place);
+    *place = copy_of(m);
+}
+
+static void seek(void *arg, struct pm_message *m)
+{
+    struct replay *replay = arg;
+    const struct pm_message *s = replay->sought;
+    replay->in_flight |= m->wire.kind == PM_MSG_REPLY && m->destination == s->destination &&
+                         m->wire.source == s->wire.source && m->wire.worker == s->wire.worker &&
+                         m->wire.request == s->wire.request && m->wire.first == s->wire.first;
+}
+
+/* Gives a node an answer once more that it has handled. */
+static int answer_again(void *arg, struct memnet *net, struct pm_error *err)
+{
+    struct replay *replay = arg;
+    replay->sought = replay->kept[pm_rng_below(&replay->rng, KEPT)];
+    replay->in_flight = false;
+    if (!replay->sought)
+        return PM_OK;
+    memnet_visit_in_flight(net, seek, replay);
+    if (replay->in_flight)
+        return PM_OK;
+    struct pm_node *node = memnet_node(net, replay->sought->destination);
+    struct pm_message *again = copy_of(replay->sought);
+    uint64_t before = hash_node(node);
+    int code = pm_node_receive(&node->communicator, again, err);
+    if (code != PM_E_MESSAGE || hash_node(node) != before)
+        return pm_error_set(err, PM_E_INTERNAL, "an answer was taken twice");
+    *err = (struct pm_error){0};
+    replay->refused++;
+    return PM_OK;
+}
+
+static void answers_that_come_again(void **state)
+{
+    (void)state;
+    uint64_t first = repeat_number("PM_SEED", 1), runs = getenv("PM_SEED") ? 1 : AGAIN_RUNS, refused = 0;
+    static const struct testload_shape shape = {.keys = 64, .length = 4};
+    struct contract_policy policy;
+    for (size_t i = 0; contract_policy_at(i, &policy); i++)
+        for (uint64_t seed = first; seed < first + runs; seed++) {
+            struct replay replay = {.n = 0};
+            struct pm_error err = {0};
+            struct testjob t;
+            pm_rng_init(&replay.rng, "again", seed, PM_RNG_NOBODY, PM_RNG_NOBODY);
+            assert_int_equal(testjob_init(&t, policy.policy, policy.options, &shape, &err), PM_OK);
+            testjob_cluster(&t, 3, 2);
+            const struct contract_case *c = &contract_collective[2];
+            t.job.main = c->main;
+            t.job.main_arg = (void *)c;
+            struct memnet_config config = {.seed = seed, .sent = keep_reply, .after_event = answer_again, .arg = &replay};
+            repeat_note(seed, "", "answers_that_come_again");
+            int code = memnet_run(&t.job, &config, NULL, &err);
+            for (int k = 0; k < KEPT; k++)
+                pm_message_free(replay.kept[k]);
+            testjob_free(&t);
+            refused += replay.refused;
+            if (code != PM_OK) {
+                repeat_line(err.text, seed, "", "answers_that_come_again");
+                fail_msg("%s:%s", policy.policy->name, policy.options);
+            }
+        }
+    printf("%" PRIu64 " answers refused that came again\n", refused);
+    assert_true(refused > runs);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lengths),        cmocka_unit_test(parts),           cmocka_unit_test(header_fields),
         cmocka_unit_test(limits),         cmocka_unit_test(random_headers),  cmocka_unit_test(mutated_messages),
+        cmocka_unit_test(answers_that_come_again),
     };
     return repeat_main(argc, argv, "messages", tests, sizeof tests / sizeof *tests);
 }
