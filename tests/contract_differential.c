@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One scenario on all three backends - in-memory network, simulator, real processes - gives the same: final values for every
- * policy; with one active worker under static allocation also the same messages, kind by kind, in number and bytes; with one
- * node and one worker the same bits whatever the numbers. */
+/* One scenario on all three backends - in-memory network, simulator, real processes - gives the same: final
+ * values for every policy; with one active worker under static allocation also the same messages, kind by
+ * kind, in number and bytes; with one node and one worker the same bits whatever the numbers. */
 /* time-limit: 240 */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -27,7 +27,7 @@ struct outcome {
     bool replicates;
 };
 
-/* ---- what the workers do ------------------------------------------------------------------------------------ */
+/* ---- what the workers do ---- */
 
 /* How a cluster is used: by whom, with what numbers. */
 struct use {
@@ -74,7 +74,8 @@ static int report(struct pm_worker *w)
     for (pm_key key = 0; key < scenario_keys(w); key++) {
         float value[16];
         SCENARIO_OK(pm_read_model(w, &key, 1, value));
-        digest.u.digest.values = pm_hash_bytes(value, pm_length(w->ctx.node, key) * sizeof *value, digest.u.digest.values);
+        digest.u.digest.values =
+            pm_hash_bytes(value, pm_length(w->ctx.node, key) * sizeof *value, digest.u.digest.values);
     }
     SCENARIO_OK(pm_barrier(w));
     if (pm_worker_rank(w) == 0) {
@@ -97,7 +98,7 @@ static int scenario(struct pm_worker *w, void *arg)
     return report(w);
 }
 
-/* ---- runs ------------------------------------------------------------------------------------------------------ */
+/* ---- runs ---- */
 
 static void collect(void *arg, const struct pm_record *record)
 {
@@ -150,8 +151,8 @@ static void run(const struct contract_policy *policy, const struct use *use, str
         outcomes[b].replicates = traits.replicates;
         if (outcomes[b].digest != outcomes[0].digest) {
             repeat_line("final values differ", seed, "", test);
-            fail_msg("%s:%s: values on %s and %s differ", policy->policy->name, policy->options, backend_names[0],
-                     backend_names[b]);
+            fail_msg("%s:%s: values on %s and %s differ", policy->policy->name, policy->options,
+                     backend_names[0], backend_names[b]);
         }
     }
     testjob_free(&t);
@@ -181,7 +182,8 @@ static void same_messages(const struct contract_policy *policy, const struct out
         if (pm_message_is_control((uint8_t)kind))
             continue;
         if (a->kind_count[kind] != b->kind_count[kind] || a->kind_bytes[kind] != b->kind_bytes[kind])
-            fail_msg("%s:%s: %" PRIu64 " %s messages of %" PRIu64 " bytes on %s, %" PRIu64 " of %" PRIu64 " on %s",
+            fail_msg("%s:%s: %" PRIu64 " %s messages of %" PRIu64 " bytes on %s, %" PRIu64 " of %" PRIu64
+                     " on %s",
                      policy->policy->name, policy->options, a->kind_count[kind],
                      pm_message_kind_name((enum pm_message_kind)kind), a->kind_bytes[kind], backend_names[0],
                      b->kind_count[kind], b->kind_bytes[kind], backend_names[backend]);
@@ -202,13 +204,15 @@ static void equal_values(void **state)
 static void one_active_worker(void **state)
 {
     (void)state;
-    each_policy(&(struct use){.one_active = true}, (struct contract_cluster){3, 2}, "one_active_worker", same_messages);
+    each_policy(&(struct use){.one_active = true}, (struct contract_cluster){3, 2}, "one_active_worker",
+                same_messages);
 }
 
 static void one_worker_any_numbers(void **state)
 {
     (void)state;
-    each_policy(&(struct use){.fractions = true}, (struct contract_cluster){1, 1}, "one_worker_any_numbers", same_messages);
+    each_policy(&(struct use){.fractions = true}, (struct contract_cluster){1, 1}, "one_worker_any_numbers",
+                same_messages);
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The contract suite on the in-memory network: every scenario, every policy, several clusters and schedules. PM_SEED=n runs
- * that schedule alone, SEEDS sets how many there are. */
+/* The contract suite on the in-memory network: every scenario, every policy, several clusters and schedules.
+ * PM_SEED=n runs that schedule alone, SEEDS sets how many there are. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,7 +25,8 @@ static void run(const struct contract_case *c, const struct contract_policy *pol
     char options[128];
     uint64_t bits = pm_hash64(seed);
     snprintf(options, sizeof options, "seed=%" PRIu64 ",mode=%s,latches=%d,dense=%d,postpone=%d", seed,
-             memnet_mode_names[seed % MEMNET_MODES], (int)(bits & 1), (int)(bits >> 1 & 1), (int)(bits >> 2 & 3) * 15);
+             memnet_mode_names[seed % MEMNET_MODES], (int)(bits & 1), (int)(bits >> 1 & 1),
+             (int)(bits >> 2 & 3) * 15);
     struct pm_error err = {0};
     repeat_note(seed, "", c->name);
     if (contract_run(&memnet_backend, options, c, policy, clusters[seed % CLUSTERS], seed, &err) == PM_OK)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The contract suite on the simulator: every scenario, every policy, both networks. PM_SEED is the job's seed. */
+/* The contract suite on the simulator: every scenario, every policy, both networks. PM_SEED is the job's
+ * seed. */
 /* time-limit: 240 */
 #include <setjmp.h>
 #include <stdarg.h>

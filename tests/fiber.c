@@ -41,7 +41,8 @@ static void arrive_caller(struct fiber *f)
 }
 static void leave_own(struct fiber *f)
 {
-    __sanitizer_start_switch_fiber(f->ended ? NULL : &f->own_fake_stack, f->caller_stack, f->caller_stack_bytes);
+    __sanitizer_start_switch_fiber(f->ended ? NULL : &f->own_fake_stack, f->caller_stack,
+                                   f->caller_stack_bytes);
 }
 static void arrive_own(struct fiber *f)
 {
@@ -101,7 +102,8 @@ static void prepare(struct fiber *f)
     getcontext(&f->context);
     f->context.uc_stack.ss_sp = f->memory + GUARD_BYTES;
     f->context.uc_stack.ss_size = STACK_BYTES;
-    makecontext(&f->context, (void (*)(void))entry, 2, (unsigned)((uintptr_t)f >> 32), (unsigned)(uintptr_t)f);
+    makecontext(&f->context, (void (*)(void))entry, 2, (unsigned)((uintptr_t)f >> 32),
+                (unsigned)(uintptr_t)f);
 #ifdef __SANITIZE_THREAD__
     f->own_thread = __tsan_create_fiber(0);
 #endif
@@ -110,7 +112,8 @@ static void prepare(struct fiber *f)
 struct fiber *fiber_new(void (*body)(void *arg), void *arg)
 {
     struct fiber *f = calloc(1, sizeof *f);
-    char *memory = mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *memory =
+        mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (f && memory != MAP_FAILED && mprotect(memory, GUARD_BYTES, PROT_NONE) == 0) {
         f->body = body;
         f->arg = arg;

@@ -139,7 +139,8 @@ int invariants_check_quiet(struct invariants *v, struct memnet *net, struct pm_e
     uint64_t in_flight = 0;
     memnet_visit_in_flight(net, count_updates, &in_flight);
     if (in_flight)
-        return pm_error_set(err, PM_E_INTERNAL, "%" PRIu64 " messages with updates are in flight after a drain", in_flight);
+        return pm_error_set(err, PM_E_INTERNAL,
+                            "%" PRIu64 " messages with updates are in flight after a drain", in_flight);
     v->skipped = v->every;
     int code = invariants_check(v, net, err);
     for (pm_key key = 0; v->issued && key < v->n_keys && code == PM_OK; key++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The in-memory network: scheduler, channels and the backend's services to core. Its agents are in tests/memnet_agent.c. */
+/* The in-memory network: scheduler, channels and the backend's services to core. Its agents are in
+ * tests/memnet_agent.c. */
 #include "tests/memnet.h"
 
 #include <inttypes.h>
@@ -9,7 +10,14 @@
 #include "core/rng.h"
 #include "tests/memnet_state.h"
 
-enum { LEAP_ONE_IN = 24, STARVED_ONE_IN = 512, DELAYED_ONE_IN = 64, IDLE_TICKS_MAX = 20000, STEP_NS = 400, FAILED_EVENTS_MAX = 1000000 };
+enum {
+    LEAP_ONE_IN = 24,
+    STARVED_ONE_IN = 512,
+    DELAYED_ONE_IN = 64,
+    IDLE_TICKS_MAX = 20000,
+    STEP_NS = 400,
+    FAILED_EVENTS_MAX = 1000000
+};
 
 const char *const memnet_mode_names[MEMNET_MODES] = {"random", "round-robin", "starve", "delay", "burst"};
 
@@ -38,7 +46,7 @@ void memnet_visit_in_flight(struct memnet *net, void (*visit)(void *arg, struct 
             visit(arg, m);
 }
 
-/* ---- Which events are possible -------------------------------------------------------------------- */
+/* ---- Which events are possible ---- */
 
 static bool can_deliver(const struct memnet *net, uint32_t channel)
 {
@@ -120,7 +128,8 @@ static uint32_t choose(struct memnet *net, uint32_t n)
                 return net->candidates[i];
         return net->candidates[0];
     }
-    if (net->config->mode == MEMNET_BURST && possible(net, net->last_event) && pm_rng_below(&net->rng, 8) != 0)
+    if (net->config->mode == MEMNET_BURST && possible(net, net->last_event) &&
+        pm_rng_below(&net->rng, 8) != 0)
         return net->last_event;
     if (net->config->mode == MEMNET_STARVE && pm_rng_below(&net->rng, STARVED_ONE_IN) != 0)
         n = keep_common(net, n, is_starved);
@@ -147,7 +156,7 @@ static uint32_t list_candidates(struct memnet *net)
     return n;
 }
 
-/* ---- One step ----------------------------------------------------------------------------------- */
+/* ---- One step ---- */
 
 static void fire_delivery(struct memnet *net, uint32_t channel)
 {
@@ -232,7 +241,8 @@ static bool workers_ended(const struct memnet *net)
     return true;
 }
 
-/* After a failure: every agent that can run goes on until the workers have returned; nothing is delivered any more. */
+/* After a failure: every agent that can run goes on until the workers have returned; nothing is delivered any
+ * more. */
 static void wind_up(struct memnet *net)
 {
     bool ran = true;
@@ -268,7 +278,7 @@ static void schedule(struct memnet *net)
         wind_up(net);
 }
 
-/* ---- Accounts at the end ------------------------------------------------------------------------- */
+/* ---- Accounts at the end ---- */
 
 static int check_balance(struct memnet *net)
 {
@@ -278,8 +288,8 @@ static int check_balance(struct memnet *net)
         return pm_error_set(&net->err, PM_E_INTERNAL,
                             "messages sent %" PRIu64 " received %" PRIu64 ", bytes %" PRIu64 " and %" PRIu64
                             ", balance %" PRIu64 " and %" PRIu64,
-                            c->messages_sent, c->messages_received, c->bytes_sent, c->bytes_received, c->balance_sent,
-                            c->balance_received);
+                            c->messages_sent, c->messages_received, c->bytes_sent, c->bytes_received,
+                            c->balance_sent, c->balance_received);
     return PM_OK;
 }
 
@@ -301,7 +311,7 @@ static void settle(struct memnet *net)
         memnet_fail(net, code);
 }
 
-/* ---- Making and unmaking -------------------------------------------------------------------------- */
+/* ---- Making and unmaking ---- */
 
 static int make_nodes(struct memnet *net)
 {
@@ -400,7 +410,7 @@ int memnet_run(const struct pm_job *job, const struct memnet_config *config, str
     return code;
 }
 
-/* ---- As one backend among others ----------------------------------------------------------------- */
+/* ---- As one backend among others ---- */
 
 static const struct pm_option options[] = {
     {.name = "seed", .type = PM_OPT_COUNT, .def = "1", .help = "seed of the scheduler"},
@@ -411,7 +421,11 @@ static const struct pm_option options[] = {
      .choices = "random|round-robin|starve|delay|burst"},
     {.name = "latches", .type = PM_OPT_BOOL, .def = "0", .help = "nodes use latches"},
     {.name = "dense", .type = PM_OPT_BOOL, .def = "0", .help = "dense slots"},
-    {.name = "postpone", .type = PM_OPT_COUNT, .def = "20", .help = "pauses inside deliver, percent", .max = 100},
+    {.name = "postpone",
+     .type = PM_OPT_COUNT,
+     .def = "20",
+     .help = "pauses inside deliver, percent",
+     .max = 100},
     {.name = "events", .type = PM_OPT_COUNT, .def = "2M", .help = "more events are a failure; 0 = no limit"},
     {.name = NULL},
 };

@@ -35,9 +35,10 @@ static void pause_at_random(struct agent *agent)
         memnet_pause(agent);
 }
 
-/* ---- Deliver -------------------------------------------------------------------------------------- */
+/* ---- Deliver ---- */
 
-/* The same encoding in memory of its own; the original is overwritten, so that nobody gets away with keeping it. */
+/* The same encoding in memory of its own; the original is overwritten, so that nobody gets away with keeping
+ * it. */
 static struct pm_message *travel(struct pm_message *m)
 {
     if (m->stored_bytes != m->wire.length_bytes)
@@ -60,8 +61,8 @@ static void hand_over(struct agent *agent, struct pm_message *m)
         net->config->sent(net->config->arg, m, agent->node);
     m = travel(m);
     if (pm_message_check(m, m->stored_bytes, net->job->with_values) != PM_OK)
-        memnet_fail(net, pm_error_set(&net->err, PM_E_MESSAGE, "node %u sent a malformed %s of %u bytes", agent->node,
-                                      pm_message_kind_name(m->wire.kind), m->wire.length_bytes));
+        memnet_fail(net, pm_error_set(&net->err, PM_E_MESSAGE, "node %u sent a malformed %s of %u bytes",
+                                      agent->node, pm_message_kind_name(m->wire.kind), m->wire.length_bytes));
     net->result.messages++;
     m->next = NULL;
     struct channel *channel = &net->channels[m->destination * net->job->nodes + agent->node];
@@ -124,14 +125,15 @@ static void memnet_deliver(void *self, struct pm_ctx *ctx)
     agent->delivering = false;
 }
 
-/* ---- The rest of the backend's services ------------------------------------------------------------ */
+/* ---- The rest of the backend's services ---- */
 
 static int64_t memnet_now(void *self)
 {
     return ((struct memnet *)self)->now_ns;
 }
 
-/* The message that the scheduler gave this agent: its channel is busy until all that follows from it has been sent. */
+/* The message that the scheduler gave this agent: its channel is busy until all that follows from it has been
+ * sent. */
 static void receive(struct agent *agent)
 {
     struct memnet *net = agent->net;
@@ -192,7 +194,8 @@ static void memnet_release(void *self, void *memory, size_t bytes)
 static void memnet_relax(void *self)
 {
     (void)self;
-    PM_ASSERT(false, "a latch is taken while its holder does not run: it was kept over deliver or block, or not given back");
+    PM_ASSERT(false, "a latch is taken while its holder does not run: it was kept over deliver or block, or "
+                     "not given back");
 }
 
 static void memnet_relax_preempted(void *self)
@@ -229,7 +232,7 @@ const struct pm_backend_ops memnet_ops_preempted = {
     .relax = memnet_relax_preempted,
 };
 
-/* ---- Agents ---------------------------------------------------------------------------------------- */
+/* ---- Agents ---- */
 
 static void run_worker(void *arg)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Random programs. Keys are of two sorts: counters, to which everybody adds whole numbers > 0; and (under policies that do not
- * replicate) the last few, which only one worker each assigns rising numbers to. */
+/* Random programs. Keys are of two sorts: counters, to which everybody adds whole numbers > 0; and (under
+ * policies that do not replicate) the last few, which only one worker each assigns rising numbers to. */
 #include "tests/program.h"
 
 #include <inttypes.h>
@@ -40,7 +40,8 @@ struct runner {
     struct pm_rng rng;
     uint32_t rank, n_open;
     double *own, *seen, *assigned;
-    struct open_op *open[OPEN_MAX], ops[OPEN_MAX]; /* the first n_open are open; ops stay in place: they hold buffers */
+    struct open_op *open[OPEN_MAX],
+        ops[OPEN_MAX]; /* the first n_open are open; ops stay in place: they hold buffers */
 };
 
 static int fail(const struct runner *r, pm_key key, const char *what, double found, double bound)
@@ -54,7 +55,7 @@ static bool is_set_key(const struct world *world, pm_key key)
     return key + SET_KEYS >= world->n_keys;
 }
 
-/* ---- what a finished operation tells ------------------------------------------------------------------- */
+/* ---- what a finished operation tells ---- */
 
 static int check_pull(struct runner *r, const struct open_op *op)
 {
@@ -104,7 +105,7 @@ static int finish_all(struct runner *r)
     return code;
 }
 
-/* ---- single steps ---------------------------------------------------------------------------------------- */
+/* ---- single steps ---- */
 
 static pm_key random_key(struct runner *r)
 {
@@ -247,7 +248,7 @@ static int one_step(struct runner *r)
     return dice < 97 ? PM_OK : pm_advance_clock(r->w);
 }
 
-/* ---- phases ------------------------------------------------------------------------------------------------ */
+/* ---- phases ---- */
 
 /* All workers are past the drain and none has gone on: the model is the sum of all pushes. */
 static int check_drained(struct runner *r)
@@ -262,7 +263,8 @@ static int check_drained(struct runner *r)
         double found = (double)*value - testload_initial(keys[i], 0);
         value += pm_length(r->w->ctx.node, keys[i]);
         if (found != r->world->issued[keys[i]])
-            code = fail(r, keys[i], "the drained model is not the sum of all pushes", found, r->world->issued[keys[i]]);
+            code = fail(r, keys[i], "the drained model is not the sum of all pushes", found,
+                        r->world->issued[keys[i]]);
     }
     return code == PM_OK ? pm_barrier(r->w) : code;
 }
@@ -318,7 +320,7 @@ static int run_worker(struct pm_worker *w, void *arg)
     return code;
 }
 
-/* ---- the world --------------------------------------------------------------------------------------------- */
+/* ---- the world ---- */
 
 static void note_sent(void *arg, const struct pm_message *m, pm_node_id from)
 {
@@ -412,10 +414,11 @@ int program_run(const struct program *p, struct memnet_result *result, struct pm
         code = memnet_run(&t.job, &world.config, result, err);
     }
     if (code != PM_OK)
-        pm_error_wrap(err, code, "%s%s%s, %u x %u, %" PRIu64 " keys, %s%s%s, max_message %u, postpone %u", p->policy->policy->name,
-                      *p->policy->options ? ":" : "", p->policy->options, world.nodes, world.workers, world.n_keys,
-                      memnet_mode_names[world.config.mode], world.config.latches ? ", latches" : "",
-                      world.config.dense ? ", dense" : "", world.max_message, world.config.postpone_percent);
+        pm_error_wrap(err, code, "%s%s%s, %u x %u, %" PRIu64 " keys, %s%s%s, max_message %u, postpone %u",
+                      p->policy->policy->name, *p->policy->options ? ":" : "", p->policy->options,
+                      world.nodes, world.workers, world.n_keys, memnet_mode_names[world.config.mode],
+                      world.config.latches ? ", latches" : "", world.config.dense ? ", dense" : "",
+                      world.max_message, world.config.postpone_percent);
     free(world.invariants.version);
     free(world.issued);
     testjob_free(&t);

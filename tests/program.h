@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Random programs: every worker runs a random mix of pulls, pushes, sets, waits, hints, samples and clocks, in phases that end
- * in a collective, on the in-memory network, and the invariants are checked after each event. Everything follows
- * from the seed. */
+/* Random programs: every worker runs a random mix of pulls, pushes, sets, waits, hints, samples and clocks,
+ * in phases that end in a collective, on the in-memory network, and the invariants are checked after each
+ * event. Everything follows from the seed. */
 #ifndef PM_TESTS_PROGRAM_H
 #define PM_TESTS_PROGRAM_H
 
@@ -11,8 +11,8 @@
 struct program {
     uint64_t seed;
     const struct contract_policy *policy;
-    uint64_t steps;  /* of each worker */
-    bool no_values;  /* --values none */
+    uint64_t steps;                                                       /* of each worker */
+    bool no_values;                                                       /* --values none */
     void (*sent)(void *arg, const struct pm_message *m, pm_node_id from); /* may be NULL */
     void *sent_arg;
 };

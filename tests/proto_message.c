@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The encoding of messages: lengths, parts, and the checks of everything that is received. The second half mutates messages of
- * running clusters and gives them to nodes: each is taken, or refused with PM_E_MESSAGE and nothing changed.
- * PM_SEED=n runs that cluster alone, RUNS sets how many there are. */
+/* The encoding of messages: lengths, parts, and the checks of everything that is received. The second half
+ * mutates messages of running clusters and gives them to nodes: each is taken, or refused with PM_E_MESSAGE
+ * and nothing changed. PM_SEED=n runs that cluster alone, RUNS sets how many there are. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,10 +16,11 @@
 #include "tests/contract.h"
 #include "tests/memnet_state.h"
 #include "tests/repeat.h"
+#include "tests/scenario.h"
 
 enum { RUNS = 12000, MUTATIONS = 40 };
 
-/* ---- the encoding ------------------------------------------------------------------------------------------- */
+/* ---- the encoding ---- */
 
 static struct pm_message *example(uint8_t kind, bool indexed, bool with_values)
 {
@@ -189,7 +190,7 @@ static void random_headers(void **state)
     assert_true(accepted > 100);
 }
 
-/* ---- mutated messages in running clusters --------------------------------------------------------------------- */
+/* ---- mutated messages in running clusters ---- */
 
 struct fuzz {
     struct pm_rng rng;
@@ -206,7 +207,8 @@ static uint64_t hash_slots(struct pm_node *node, uint64_t hash)
         uint32_t floats = slot->value ? pm_length(node, key) : 0;
         if (slot->state == PM_SLOT_REPLICA)
             floats = 2 * floats + 1;
-        hash = pm_hash_bytes(&slot->state, offsetof(struct pm_slot, value) - offsetof(struct pm_slot, state), hash);
+        hash = pm_hash_bytes(&slot->state, offsetof(struct pm_slot, value) - offsetof(struct pm_slot, state),
+                             hash);
         hash = pm_hash_bytes(slot->value, floats * sizeof(float), hash);
     }
     return hash;
@@ -245,7 +247,8 @@ static struct pm_message *copy_of(const struct pm_message *m)
 /* A number near a border that a check may have got wrong. */
 static uint64_t nasty(struct pm_rng *rng)
 {
-    const uint64_t numbers[] = {0, 1, 2, 3, 63, 64, 255, 256, 65535, 65536, UINT32_MAX, UINT32_MAX - 1, INT64_MAX, UINT64_MAX};
+    const uint64_t numbers[] = {
+        0, 1, 2, 3, 63, 64, 255, 256, 65535, 65536, UINT32_MAX, UINT32_MAX - 1, INT64_MAX, UINT64_MAX};
     return numbers[pm_rng_below(rng, sizeof numbers / sizeof *numbers)] + pm_rng_below(rng, 2);
 }
 
@@ -253,7 +256,8 @@ static void mutate(struct pm_rng *rng, struct pm_message *m)
 {
     static const struct {
         uint8_t at, bytes;
-    } fields[] = {{4, 1}, {5, 1}, {6, 1}, {7, 1}, {8, 4}, {12, 4}, {16, 4}, {20, 4}, {24, 4}, {28, 2}, {30, 2}, {32, 8}, {40, 4}, {44, 4}};
+    } fields[] = {{4, 1},  {5, 1},  {6, 1},  {7, 1},  {8, 4},  {12, 4}, {16, 4},
+                  {20, 4}, {24, 4}, {28, 2}, {30, 2}, {32, 8}, {40, 4}, {44, 4}};
     char *bytes = (char *)m + offsetof(struct pm_message, wire);
     uint32_t value_bytes = 4 * m->wire.n_floats;
     for (uint64_t times = 1 + pm_rng_below(rng, 2); times > 0; times--) {
@@ -263,7 +267,8 @@ static void mutate(struct pm_rng *rng, struct pm_message *m)
         if (what == 0) /* not in the values: any are good */
             bytes[pm_rng_below(rng, m->stored_bytes - value_bytes)] ^= (char)(1u << pm_rng_below(rng, 8));
         else if (what == 1 && m->wire.n_keys && m->stored_bytes >= PM_WIRE_BYTES + 8)
-            memcpy(bytes + PM_WIRE_BYTES + 4 * pm_rng_below(rng, (m->stored_bytes - PM_WIRE_BYTES - 4) / 4), &number, 8);
+            memcpy(bytes + PM_WIRE_BYTES + 4 * pm_rng_below(rng, (m->stored_bytes - PM_WIRE_BYTES - 4) / 4),
+                   &number, 8);
         else
             memcpy(bytes + fields[f].at, &number, fields[f].bytes);
     }
@@ -342,13 +347,15 @@ static int fuzz_run(struct fuzz *fuzz, uint64_t seed, struct pm_error *err)
         c = contract_case_at(pm_rng_below(&fuzz->rng, n));
     while (c->without_values);
     struct testjob t;
-    assert_int_equal(testjob_init(&t, fuzz->policy->policy, fuzz->policy->options, c->shape.keys ? &c->shape : &shape, err),
+    assert_int_equal(testjob_init(&t, fuzz->policy->policy, fuzz->policy->options,
+                                  c->shape.keys ? &c->shape : &shape, err),
                      PM_OK);
     testjob_cluster(&t, 3, 2);
     t.job.max_message = c->max_message;
     t.job.main = c->main;
     t.job.main_arg = (void *)c;
-    struct memnet_config config = {.seed = seed, .after_event = inject, .arg = fuzz, .postpone_percent = 10, .latches = true};
+    struct memnet_config config = {
+        .seed = seed, .after_event = inject, .arg = fuzz, .postpone_percent = 10, .latches = true};
     fuzz->at_event = pm_rng_below(&fuzz->rng, 1u << (4 + pm_rng_below(&fuzz->rng, 6)));
     int code = memnet_run(&t.job, &config, NULL, err);
     testjob_free(&t);
@@ -364,6 +371,7 @@ static void mutated_messages(void **state)
     size_t n_policies = 0;
     while (contract_policy_at(n_policies, &policy))
         n_policies++;
+    scenario_quiet = true; /* who reads what a mutated message wrote may say so */
     for (uint64_t seed = first; seed < first + runs; seed++) {
         struct fuzz fuzz = {.policy = &policy};
         struct pm_error err = {0};
@@ -378,11 +386,12 @@ static void mutated_messages(void **state)
             fail_msg("a cluster that refused all mutated messages fails");
         }
     }
+    scenario_quiet = false;
     printf("%" PRIu64 " mutated messages refused, %" PRIu64 " taken\n", refused, taken);
     assert_true(getenv("PM_SEED") || refused > runs);
 }
 
-/* ---- answers that come a second time --------------------------------------------------------------------------- */
+/* ---- answers that come a second time ---- */
 
 enum { KEPT = 64, AGAIN_RUNS = 60 };
 
@@ -453,7 +462,8 @@ static void answers_that_come_again(void **state)
             const struct contract_case *c = &contract_collective[2];
             t.job.main = c->main;
             t.job.main_arg = (void *)c;
-            struct memnet_config config = {.seed = seed, .sent = keep_reply, .after_event = answer_again, .arg = &replay};
+            struct memnet_config config = {
+                .seed = seed, .sent = keep_reply, .after_event = answer_again, .arg = &replay};
             repeat_note(seed, "", "answers_that_come_again");
             int code = memnet_run(&t.job, &config, NULL, &err);
             for (int k = 0; k < KEPT; k++)
@@ -472,8 +482,12 @@ static void answers_that_come_again(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lengths),        cmocka_unit_test(parts),           cmocka_unit_test(header_fields),
-        cmocka_unit_test(limits),         cmocka_unit_test(random_headers),  cmocka_unit_test(mutated_messages),
+        cmocka_unit_test(lengths),
+        cmocka_unit_test(parts),
+        cmocka_unit_test(header_fields),
+        cmocka_unit_test(limits),
+        cmocka_unit_test(random_headers),
+        cmocka_unit_test(mutated_messages),
         cmocka_unit_test(answers_that_come_again),
     };
     return repeat_main(argc, argv, "messages", tests, sizeof tests / sizeof *tests);

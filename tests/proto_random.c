@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Random programs under every policy, many seeds. PM_SEED=n runs that seed alone, PM_STEPS sets the steps of each worker,
- * SEEDS how many seeds. */
+/* Random programs under every policy, many seeds. PM_SEED=n runs that seed alone, PM_STEPS sets the steps of
+ * each worker, SEEDS how many seeds. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,7 +55,7 @@ static void programs(void **state)
     printf("%" PRIu64 " events\n", events);
 }
 
-/* ---- the same messages with and without values ------------------------------------------------------------ */
+/* ---- the same messages with and without values ---- */
 
 struct entry {
     uint32_t from, to, kind, length;
@@ -114,12 +114,13 @@ static void values_or_not(void **state)
             same_messages(seed, &policy);
 }
 
-/* ---- nothing is left ---------------------------------------------------------------------------------------- */
+/* ---- nothing is left ---- */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 static const int64_t live_blocks; /* the sanitizers look for leaks themselves */
 #else
-/* The allocator's entry points, so that blocks can be counted: what the library says of memory in use includes its caches. */
+/* The allocator's entry points, so that blocks can be counted: what the library says of memory in use
+ * includes its caches. */
 static int64_t live_blocks;
 
 void *__libc_malloc(size_t bytes);
@@ -176,8 +177,8 @@ int main(int argc, char **argv)
     struct CMUnitTest tests[POLICIES_MAX + 2];
     size_t n = 0;
     while (n < POLICIES_MAX && contract_policy_at(n, &policies[n])) {
-        snprintf(names[n], sizeof names[n], "%s%s%s", policies[n].policy->name, *policies[n].options ? ":" : "",
-                 policies[n].options);
+        snprintf(names[n], sizeof names[n], "%s%s%s", policies[n].policy->name,
+                 *policies[n].options ? ":" : "", policies[n].options);
         tests[n] = (struct CMUnitTest){names[n], programs, NULL, NULL, &policies[n]};
         n++;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Latches: several threads work on the same few values of one node at once. An update that is lost, or a value that is read while
- * it is written, shows in whole numbers; a missing latch shows at once under SAN=thread. OPERATIONS sets how many each thread
- * does. */
+/* Latches: several threads work on the same few values of one node at once. An update that is lost, or a
+ * value that is read while it is written, shows in whole numbers; a missing latch shows at once under
+ * SAN=thread. OPERATIONS sets how many each thread does. */
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -21,7 +21,7 @@
 
 enum { THREADS = 4, KEYS = 3, LENGTH = 96, OPERATIONS = 40000 };
 
-/* ---- a backend of one node without network --------------------------------------------------------------------- */
+/* ---- a backend of one node without network ---- */
 
 static int64_t now_ns(void *self)
 {
@@ -82,7 +82,7 @@ static const struct pm_backend_ops ops = {
     .relax = relax,
 };
 
-/* ---- threads ---------------------------------------------------------------------------------------------------- */
+/* ---- threads ---- */
 
 struct thread {
     pthread_t id;
@@ -158,7 +158,8 @@ static void threads_on_one_node(void **state)
     };
     assert_int_equal(pm_node_create(&config, &node, &err), PM_OK);
     for (uint32_t i = 0; i < THREADS; i++) {
-        threads[i] = (struct thread){.worker = pm_node_worker(node, i), .operations = repeat_number("OPERATIONS", OPERATIONS)};
+        threads[i] = (struct thread){.worker = pm_node_worker(node, i),
+                                     .operations = repeat_number("OPERATIONS", OPERATIONS)};
         assert_int_equal(pthread_create(&threads[i].id, NULL, work, &threads[i]), 0);
     }
     for (int i = 0; i < THREADS; i++)

@@ -41,8 +41,8 @@ static void die(int signal_number)
 
 void repeat_note(uint64_t seed, const char *further, const char *test)
 {
-    snprintf(noted, sizeof noted, "again: PM_SEED=%" PRIu64 " %s%s%s -t %s\n", seed, further, *further ? " " : "",
-             program, test);
+    snprintf(noted, sizeof noted, "again: PM_SEED=%" PRIu64 " %s%s%s -t %s\n", seed, further,
+             *further ? " " : "", program, test);
 }
 
 int repeat_main(int argc, char **argv, const char *group, const struct CMUnitTest *tests, size_t n)
@@ -64,6 +64,6 @@ int repeat_main(int argc, char **argv, const char *group, const struct CMUnitTes
 
 void repeat_line(const char *what, uint64_t seed, const char *further, const char *test)
 {
-    fprintf(stderr, "%s\nagain: PM_SEED=%" PRIu64 " %s%s%s -t %s\n", what, seed, further, *further ? " " : "", program,
-            test);
+    fprintf(stderr, "%s\nagain: PM_SEED=%" PRIu64 " %s%s%s -t %s\n", what, seed, further, *further ? " " : "",
+            program, test);
 }

@@ -5,20 +5,24 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+bool scenario_quiet;
+
 int scenario_failed(const struct pm_worker *w, const char *file, int line, const char *what, int code)
 {
     if (code == PM_E_PEER || code == PM_E_INTERRUPTED)
         return code;
-    fprintf(stderr, "%s:%d: worker %u: %s%s%s\n", file, line, pm_worker_rank(w), what, code ? ": " : " does not hold",
-            code ? pm_strerror(code) : "");
+    if (!scenario_quiet)
+        fprintf(stderr, "%s:%d: worker %u: %s%s%s\n", file, line, pm_worker_rank(w), what,
+                code ? ": " : " does not hold", code ? pm_strerror(code) : "");
     return code ? code : PM_E_INTERNAL;
 }
 
 int scenario_wrong_value(const struct pm_worker *w, const char *file, int line, pm_key key, uint32_t element,
                          float found, float expected)
 {
-    fprintf(stderr, "%s:%d: worker %u: element %u of key %" PRIu64 " is %.9g, not %.9g\n", file, line,
-            pm_worker_rank(w), element, key, (double)found, (double)expected);
+    if (!scenario_quiet)
+        fprintf(stderr, "%s:%d: worker %u: element %u of key %" PRIu64 " is %.9g, not %.9g\n", file, line,
+                pm_worker_rank(w), element, key, (double)found, (double)expected);
     return PM_E_INTERNAL;
 }
 
@@ -56,7 +60,8 @@ int scenario_check_values(const struct pm_worker *w, const pm_key *keys, size_t 
     return PM_OK;
 }
 
-int scenario_check_model(struct pm_worker *w, float (*add)(const struct pm_worker *w, pm_key key, void *arg), void *arg)
+int scenario_check_model(struct pm_worker *w, float (*add)(const struct pm_worker *w, pm_key key, void *arg),
+                         void *arg)
 {
     uint64_t n = scenario_keys(w);
     pm_key *keys = malloc(n * sizeof *keys);

@@ -65,7 +65,8 @@ static int read_own_writes(struct pm_worker *w, void *arg)
     return scenario_check_model(w, pushed_rounds, &added);
 }
 
-/* Everyone adds ones to the same key: what a worker reads never falls below its own pushes nor rises above all. */
+/* Everyone adds ones to the same key: what a worker reads never falls below its own pushes nor rises above
+ * all. */
 static int shared_counter(struct pm_worker *w, void *arg)
 {
     (void)arg;
@@ -101,7 +102,8 @@ static int duplicates(struct pm_worker *w, void *arg)
     SCENARIO_OK(pull_now(w, keys, 4, values));
     for (uint32_t i = 0; i < 4; i++)
         for (uint32_t e = 0; e < length; e++)
-            SCENARIO_VALUE(keys[i], e, values[i * length + e], testload_initial(keys[i], e) + (i == 2 ? 4.0f : 11.0f));
+            SCENARIO_VALUE(keys[i], e, values[i * length + e],
+                           testload_initial(keys[i], e) + (i == 2 ? 4.0f : 11.0f));
     if (!scenario_traits(w)->replicates) {
         pm_ticket ticket = pm_set(w, keys, 4, updates);
         SCENARIO_OK(ticket);
@@ -154,7 +156,8 @@ static int ranges(struct pm_worker *w, void *arg)
     pm_ticket pulled = pm_pull_range(w, 0, n, values);
     int code = pulled < 0 ? (int)pulled : pm_wait(w, pulled);
     for (pm_key k = 0; code == PM_OK && k < n; k++)
-        code = scenario_check_values(w, &k, 1, values + pm_layout_offset(w->ctx.node->layout, k), scenario_nothing, NULL);
+        code = scenario_check_values(w, &k, 1, values + pm_layout_offset(w->ctx.node->layout, k),
+                                     scenario_nothing, NULL);
     if (code == PM_OK)
         code = pm_barrier(w);
     for (uint64_t i = 0; i < floats; i++)
@@ -200,7 +203,8 @@ static int zero_keys(struct pm_worker *w, void *arg)
     SCENARIO_OK(pm_localize(w, NULL, 0));
     SCENARIO_OK(pm_read_model(w, NULL, 0, NULL));
     struct pm_counters after = scenario_counters(w);
-    SCENARIO_CHECK(before.keys_asked[0] == after.keys_asked[0] && before.keys_asked[1] == after.keys_asked[1]);
+    SCENARIO_CHECK(before.keys_asked[0] == after.keys_asked[0] &&
+                   before.keys_asked[1] == after.keys_asked[1]);
     return scenario_check_model(w, scenario_nothing, NULL);
 }
 
@@ -317,8 +321,14 @@ const struct contract_case contract_access[] = {
     {.name = "duplicates", .main = duplicates},
     {.name = "set_or_refuse", .main = set_or_refuse},
     {.name = "ranges", .main = ranges},
-    {.name = "ranges_in_small_messages", .main = ranges, .shape = {.keys = 64, .length = 40}, .max_message = 512},
-    {.name = "keys_larger_than_a_message", .main = ranges, .shape = {.keys = 24, .length = 200}, .max_message = 256},
+    {.name = "ranges_in_small_messages",
+     .main = ranges,
+     .shape = {.keys = 64, .length = 40},
+     .max_message = 512},
+    {.name = "keys_larger_than_a_message",
+     .main = ranges,
+     .shape = {.keys = 24, .length = 200},
+     .max_message = 256},
     {.name = "mixed_lengths",
      .main = mixed_lengths,
      .shape = {.keys = 31, .length = 3, .more_keys = 33, .more_length = 11}},

@@ -2,8 +2,8 @@
 /* Scenarios: barrier, reduction, drain, and the accounts that must add up. */
 #include "tests/scenario.h"
 
-/* In every phase each worker writes its own key and then reads those of all others: a worker that left the barrier early would
- * be behind, one that was let into the next phase ahead. */
+/* In every phase each worker writes its own key and then reads those of all others: a worker that left the
+ * barrier early would be behind, one that was let into the next phase ahead. */
 static int barrier_separates(struct pm_worker *w, void *arg)
 {
     (void)arg;
@@ -61,8 +61,10 @@ static int reduce_in_rank_order(struct pm_worker *w, void *arg)
 
 enum { EPOCHS = 3, OPERATIONS = 15, KEYS_EACH = 6 };
 
-/* The pushes of one worker in one epoch: a function of rank and epoch, so that everybody knows everybody's. */
-static void draw_pushes(const struct pm_worker *w, uint32_t rank, uint32_t epoch, pm_key *keys, float *amounts)
+/* The pushes of one worker in one epoch: a function of rank and epoch, so that everybody knows everybody's.
+ */
+static void draw_pushes(const struct pm_worker *w, uint32_t rank, uint32_t epoch, pm_key *keys,
+                        float *amounts)
 {
     struct pm_rng rng;
     pm_rng_init(&rng, "pushes", epoch, PM_RNG_NOBODY, rank);
@@ -118,7 +120,8 @@ static int drain_sees_every_push(struct pm_worker *w, void *arg)
     struct pm_counters c = scenario_counters(w);
     double sums[2] = {(double)c.updates_pushed, (double)c.updates_applied};
     SCENARIO_OK(pm_reduce(w, sums, 2));
-    SCENARIO_CHECK(sums[0] == (double)EPOCHS * OPERATIONS * KEYS_EACH * scenario_ranks(w) * w->ctx.node->config.workers);
+    SCENARIO_CHECK(sums[0] ==
+                   (double)EPOCHS * OPERATIONS * KEYS_EACH * scenario_ranks(w) * w->ctx.node->config.workers);
     SCENARIO_CHECK(sums[0] == sums[1]);
     return PM_OK;
 }

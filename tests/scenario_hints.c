@@ -99,9 +99,10 @@ static int samples_refused(struct pm_worker *w, void *arg)
     return scenario_check_model(w, scenario_nothing, NULL);
 }
 
-/* Chi-square of draws over all workers against the distribution; 63 degrees of freedom, of which 150 is passed with a
- * probability below 1e-8. */
-static int chi_square(struct pm_worker *w, uint32_t distribution, const struct pm_distribution *d, double *counts)
+/* Chi-square of draws over all workers against the distribution; 63 degrees of freedom, of which 150 is
+ * passed with a probability below 1e-8. */
+static int chi_square(struct pm_worker *w, uint32_t distribution, const struct pm_distribution *d,
+                      double *counts)
 {
     enum { PER_WORKER = 3000, PART = 20 };
     pm_key keys[PART];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Random programs under every policy until EVENTS events have been fired; says how many there were per second. The seeds go on
- * from PM_SEED (1). */
+/* Random programs under every policy until EVENTS events have been fired; says how many there were per
+ * second. The seeds go on from PM_SEED (1). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,15 +30,16 @@ int main(void)
             struct memnet_result result;
             struct program p = {.seed = seed, .policy = &policy, .steps = steps};
             if (program_run(&p, &result, &err) != PM_OK) {
-                fprintf(stderr, "%s\nagain: PM_SEED=%" PRIu64 " PM_STEPS=%" PRIu64 " EVENTS=1 soak_protocol\n", err.text,
-                        seed, steps);
+                fprintf(stderr,
+                        "%s\nagain: PM_SEED=%" PRIu64 " PM_STEPS=%" PRIu64 " EVENTS=1 soak_protocol\n",
+                        err.text, seed, steps);
                 return EXIT_FAILURE;
             }
             events += result.events;
             messages += result.messages;
         }
     double took_s = now_s() - started;
-    printf("%" PRIu64 " programs, %" PRIu64 " events, %" PRIu64 " messages in %.1f s: %.0f events/s\n", runs, events,
-           messages, took_s, (double)events / took_s);
+    printf("%" PRIu64 " programs, %" PRIu64 " events, %" PRIu64 " messages in %.1f s: %.0f events/s\n", runs,
+           events, messages, took_s, (double)events / took_s);
     return EXIT_SUCCESS;
 }

@@ -27,13 +27,13 @@ float testload_initial(pm_key key, uint32_t element)
     return (float)((key * 7 + element * 3) % 101);
 }
 
-static int open_testload(void *arg, const struct pm_values *values, const struct pm_task *task, struct pm_model *model,
-                         struct pm_error *err)
+static int open_testload(void *arg, const struct pm_values *values, const struct pm_task *task,
+                         struct pm_model *model, struct pm_error *err)
 {
     struct state *s = arg;
     (void)task;
-    int code = pm_layout_add(&s->layout, pm_values_count(values, "keys"), (uint32_t)pm_values_count(values, "length"),
-                             err);
+    int code = pm_layout_add(&s->layout, pm_values_count(values, "keys"),
+                             (uint32_t)pm_values_count(values, "length"), err);
     if (code >= 0 && pm_values_count(values, "more-keys"))
         code = pm_layout_add(&s->layout, pm_values_count(values, "more-keys"),
                              (uint32_t)pm_values_count(values, "more-length"), err);
@@ -133,7 +133,9 @@ static int set_shape(struct pm_values *values, const struct testload_shape *shap
     const struct {
         const char *name;
         uint64_t value;
-    } rows[] = {{"keys", shape->keys}, {"length", shape->length}, {"more-keys", shape->more_keys},
+    } rows[] = {{"keys", shape->keys},
+                {"length", shape->length},
+                {"more-keys", shape->more_keys},
                 {"more-length", shape->more_keys ? shape->more_length : 1}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         snprintf(text, sizeof text, "%" PRIu64, rows[i].value);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A workload for tests: one or two ranges of keys whose initial values are small whole numbers, so that sums are exact;
- * two distributions over all keys, the first uniform, the second Zipf with skew 1. Trains nothing. */
+/* A workload for tests: one or two ranges of keys whose initial values are small whole numbers, so that sums
+ * are exact; two distributions over all keys, the first uniform, the second Zipf with skew 1. Trains nothing.
+ */
 #ifndef PM_TESTS_TESTLOAD_H
 #define PM_TESTS_TESTLOAD_H
 
@@ -26,9 +27,9 @@ struct testjob {
     struct pm_job job;
     struct pm_values policy_options, workload_options;
 };
-/* Fills t for this policy and these "name=value,name=value" policy options; options that the policy does not have are an error.
- * Two nodes of one worker, with values; the caller changes what it wants in t->job. PM_OK or an error. Free with
- * testjob_free. */
+/* Fills t for this policy and these "name=value,name=value" policy options; options that the policy does not
+ * have are an error. Two nodes of one worker, with values; the caller changes what it wants in t->job. PM_OK
+ * or an error. Free with testjob_free. */
 int testjob_init(struct testjob *t, const struct pm_policy *policy, const char *policy_options,
                  const struct testload_shape *shape, struct pm_error *err);
 void testjob_free(struct testjob *t);
