@@ -157,8 +157,11 @@ static void deliver(void *self, struct pm_ctx *ctx)
         sim_send(node, m, agent->background);
         m = next;
     }
-    for (uint32_t i = 0; i < box->n_wakes; i++)
+    for (uint32_t i = 0; i < box->n_wakes; i++) {
+        if (ctx->worker == NULL && last == NULL && i + 1 == box->n_wakes)
+            sim_rest_early(node);
         wake(node, box->wakes[i]);
+    }
     box->n_wakes = 0;
     if (last != NULL)
         sim_send_last(node, last);

@@ -85,14 +85,20 @@ static void handle(struct sim_node *node)
         sim_check_memory(node);
 }
 
-struct pm_message *sim_serve(struct sim_node *node)
+static bool has_work(const struct sim_node *node)
+{
+    return node->inbox_first != NULL || (node->tick_due && node->sim->live > 0);
+}
+
+struct pm_message *sim_serve(struct sim_node *node, struct sim_courier *server)
 {
     node->server_called = false;
     if (node->serving)
         return NULL;
     node->serving = true;
+    node->server = server;
     node->sim->n_serving++;
-    for (;;) {
+    while (!server->resting) {
         if (node->tick_due && node->sim->live > 0)
             tick(node);
         else if (node->inbox_first != NULL)
@@ -104,6 +110,8 @@ struct pm_message *sim_serve(struct sim_node *node)
     node->sim->n_serving--;
     struct pm_message *carry = node->carry;
     node->carry = NULL;
+    if (server->resting && has_work(node))
+        sim_call_server(node);
     sim_stop_if_done(node->sim);
     return carry;
 }

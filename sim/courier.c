@@ -26,6 +26,21 @@ static void hand_over(struct sim_courier *c)
     }
 }
 
+static void rest(struct sim_courier *c)
+{
+    c->to = NULL;
+    c->next = c->sim->idle;
+    c->sim->idle = c;
+}
+
+void sim_rest_early(struct sim_node *node)
+{
+    if (node->inbox_first != NULL || node->tick_due || node->agent.pending_ns >= 1)
+        return;
+    node->server->resting = true;
+    rest(node->server);
+}
+
 static void courier_main(int argc, char **argv)
 {
     (void)argc, (void)argv;
@@ -43,16 +58,19 @@ static void courier_main(int argc, char **argv)
             sim->events++;
             hand_over(c);
         }
-        struct pm_message *next = sim_serve(c->to);
+        struct sim_node *node = c->to;
+        struct pm_message *next = sim_serve(node, c);
+        if (c->resting) {
+            c->resting = false;
+            continue;
+        }
         if (next != NULL) {
-            c->from = c->to;
+            c->from = node;
             c->to = &sim->nodes[next->destination];
             c->message = next;
             continue;
         }
-        c->to = NULL;
-        c->next = sim->idle;
-        sim->idle = c;
+        rest(c);
     }
 }
 

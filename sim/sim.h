@@ -142,6 +142,7 @@ struct sim_node {
     struct pm_ctx *communicator;
     struct sim_agent agent; /* the communicator's */
     struct pm_message *inbox_first, *inbox_last;
+    struct sim_courier *server;
     struct pm_message *carry; /* for whoever is serving, when it has ended */
     bool serving, server_called, tick_due;
     int64_t tick_at_ns;
@@ -170,6 +171,7 @@ struct sim_courier {
     struct pm_message *message;
     sg_sem_t wake;
     bool waiting;
+    bool resting; /* still serving, but idle already: see sim_rest_early */
 };
 
 enum sim_date_kind { SIM_DATE_TICK, SIM_DATE_HEAD, SIM_DATE_ARRIVAL };
@@ -254,12 +256,16 @@ void sim_inbox_add(struct sim_node *node, struct pm_message *m);
 void sim_arrive(struct sim_node *node, struct pm_message *m);
 /* Sees to it that somebody serves the node. */
 void sim_call_server(struct sim_node *node);
+/* The server of a node with nothing left to do counts as idle before it wakes a worker: the worker runs
+ * first, and what it sends finds a courier that need not be woken. The server ends when it runs again; if
+ * there is work after all, another takes over. */
+void sim_rest_early(struct sim_node *node);
 void sim_couriers_stop(struct sim *sim);
 
 /* communicator.c */
 /* Plays the node's communicator until there is nothing to do, unless somebody does already. Returns a message
  * that the calling courier is to carry next, or NULL. */
-struct pm_message *sim_serve(struct sim_node *node);
+struct pm_message *sim_serve(struct sim_node *node, struct sim_courier *server);
 /* Asks for a tick at that time or earlier. */
 void sim_tick_at(struct sim_node *node, int64_t at_ns);
 /* The date of a tick has come. */
