@@ -159,30 +159,40 @@ static inline void fetch_value(const struct pm_slot *slot, uint32_t bytes)
         __builtin_prefetch(value + at, 1);
 }
 
+/* Bytes of values to be fetched apart from their slots: none when all lie beside them. */
+static inline uint32_t bytes_to_fetch(const struct pm_node *node)
+{
+    bool near = pm_slots_room(&node->slots) && !node->traits.replicates;
+    return near || !node->config.with_values ? 0 : 4 * node->layout->length_max;
+}
+
+static inline uint32_t keys_ahead(uint32_t bytes)
+{
+    return bytes <= AHEAD_BYTES / AHEAD_VALUE ? AHEAD_VALUE : AHEAD_BYTES / bytes + 1;
+}
+
 /* Serves what a dense store has here, where every key has a slot, and notes the rest. Inlined once per kind: this loop is
  * what a local access costs. */
 static inline __attribute__((always_inline)) void serve_dense(struct access *a, enum pm_op_kind kind)
 {
     struct pm_node *node = a->ctx->node;
     struct pm_slots *slots = &node->slots;
-    struct pm_slot *dense = slots->dense;
     const pm_key *keys = a->keys;
     const uint32_t n = a->n, uniform = node->layout->length_uniform;
-    const uint32_t bytes = node->config.with_values ? 4 * node->layout->length_max : 0;
-    const uint32_t ahead = bytes * AHEAD_VALUE <= AHEAD_BYTES ? AHEAD_VALUE : AHEAD_BYTES / bytes + 1;
+    const uint32_t bytes = bytes_to_fetch(node), ahead = bytes ? keys_ahead(bytes) : 0;
     const bool direct = a->model || !node->traits.gate_owned, stored = node->config.with_values;
     const bool adds = kind == PM_OP_PUSH && !node->config.workload->apply && !node->traits.track_changes;
     uint32_t place = 0, n_local = 0;
     for (uint32_t i = 0; i < n && i < ahead; i++)
-        fetch_value(&dense[keys[i]], bytes);
+        fetch_value(pm_dense_slot(slots, keys[i]), bytes);
     for (uint32_t i = 0; i < n; i++) {
         pm_key key = keys[i];
-        struct pm_slot *slot = &dense[key];
+        struct pm_slot *slot = pm_dense_slot(slots, key);
         uint32_t length = uniform ? uniform : pm_length(node, key);
         if (i + AHEAD_SLOT < n)
             pm_slots_prefetch(slots, keys[i + AHEAD_SLOT]);
-        if (i + ahead < n)
-            fetch_value(&dense[keys[i + ahead]], bytes);
+        if (ahead && i + ahead < n)
+            fetch_value(pm_dense_slot(slots, keys[i + ahead]), bytes);
         pm_slot_lock(slots, slot);
         if (__builtin_expect(direct && slot->state == PM_SLOT_OWNED, 1)) {
             n_local++;

@@ -146,11 +146,23 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     return PM_OK;
 }
 
+/* How slots are stored: near their values where a third of the keys or more are here from the start, which is worth
+ * the room that the other keys' slots waste. */
+static enum pm_store choose_store(const struct pm_node *node)
+{
+    if (!node->config.dense)
+        return PM_STORE_SPARSE;
+    uint64_t here = 0;
+    for (pm_key key = 0; key < node->layout->n_keys; key++)
+        here += pm_owner_at_start(node, key) == node->config.id;
+    return here >= node->layout->n_keys / 3 ? PM_STORE_NEAR : PM_STORE_DENSE;
+}
+
 static int init_slots(struct pm_node *node)
 {
     const struct pm_node_config *c = &node->config;
     struct pm_memory memory = {.self = c->ops_self, .alloc = c->ops->alloc, .release = c->ops->release};
-    int rc = pm_slots_init(&node->slots, node->layout, c->dense, c->with_values, (uint32_t)node->traits.key_bytes,
+    int rc = pm_slots_init(&node->slots, node->layout, choose_store(node), c->with_values, (uint32_t)node->traits.key_bytes,
                            &memory, c->ops->relax, c->ops_self);
     if (rc == PM_OK && c->dense)
         rc = place_all(node);

@@ -9,6 +9,8 @@
 #include "core/rng.h"
 
 enum { CHUNK_SLOTS = 512, INDEX_FIRST = 1024 };
+enum { DENSE_SHIFT = 5, NEAR_SHIFT = 6 }; /* a slot; a cache line */
+_Static_assert(sizeof(struct pm_slot) == 1 << DENSE_SHIFT, "cells of a dense store are slots");
 
 struct sparse_entry {
     pm_key key;
@@ -123,18 +125,26 @@ static void sparse_fini(struct pm_sparse *t)
     free(t);
 }
 
-static int dense_init(struct pm_slots *s, const struct pm_memory *memory)
+static size_t block_bytes(const struct pm_slots *s, uint32_t length, bool replica)
+{
+    size_t floats = s->with_values ? length : 0;
+    return s->private_bytes + sizeof(float) * (replica ? 2 * floats + 2 : floats);
+}
+
+static int dense_init(struct pm_slots *s, const struct pm_memory *memory, bool near)
 {
     uint64_t n = s->layout->n_keys;
-    s->dense = memory->alloc(memory->self, n * sizeof *s->dense);
+    bool fits = sizeof(struct pm_slot) + block_bytes(s, s->layout->length_max, false) <= 1u << NEAR_SHIFT;
+    s->cell_shift = near && fits ? NEAR_SHIFT : DENSE_SHIFT;
+    s->dense = memory->alloc(memory->self, n << s->cell_shift);
     if (!s->dense)
         return PM_E_MEMORY;
     for (uint64_t k = 0; k < n; k++)
-        s->dense[k].location = PM_NODE_NONE;
+        pm_dense_slot(s, k)->location = PM_NODE_NONE;
     return PM_OK;
 }
 
-int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, bool dense, bool with_values,
+int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, enum pm_store store, bool with_values,
                   uint32_t private_bytes, const struct pm_memory *memory, pm_relax_fn relax, void *relax_self)
 {
     *s = (struct pm_slots){.layout = layout,
@@ -146,7 +156,7 @@ int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, bool dense
     if (!s->pool)
         return PM_E_MEMORY;
     s->pool->memory = *memory;
-    return dense ? dense_init(s, memory) : sparse_init(s);
+    return store == PM_STORE_SPARSE ? sparse_init(s) : dense_init(s, memory, store == PM_STORE_NEAR);
 }
 
 void pm_slots_fini(struct pm_slots *s)
@@ -154,7 +164,7 @@ void pm_slots_fini(struct pm_slots *s)
     if (!s->pool)
         return;
     if (s->dense)
-        s->pool->memory.release(s->pool->memory.self, s->dense, s->layout->n_keys * sizeof *s->dense);
+        s->pool->memory.release(s->pool->memory.self, s->dense, s->layout->n_keys << s->cell_shift);
     sparse_fini(s->sparse);
     pm_pool_fini(s->pool);
     free(s->pool);
@@ -165,8 +175,8 @@ void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, str
 {
     if (s->dense) {
         for (pm_key k = 0; k < s->layout->n_keys; k++)
-            if (s->dense[k].state != PM_SLOT_ABSENT)
-                visit(arg, k, &s->dense[k]);
+            if (pm_dense_slot(s, k)->state != PM_SLOT_ABSENT)
+                visit(arg, k, pm_dense_slot(s, k));
         return;
     }
     for (uint32_t i = 0; i < s->sparse->n; i++) {
@@ -176,18 +186,13 @@ void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, str
     }
 }
 
-static size_t block_bytes(const struct pm_slots *s, uint32_t length, bool replica)
-{
-    size_t floats = s->with_values ? length : 0;
-    return s->private_bytes + sizeof(float) * (replica ? 2 * floats + 2 : floats);
-}
-
 int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica)
 {
     PM_ASSERT(slot->state == PM_SLOT_ABSENT);
     size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), replica);
     if (bytes) {
-        char *block = pm_pool_get(s->pool, bytes, s->relax, s->relax_self);
+        char *block = bytes <= pm_slots_room(s) ? (char *)(slot + 1)
+                                                : pm_pool_get(s->pool, bytes, s->relax, s->relax_self);
         if (!block)
             return PM_E_MEMORY;
         /* prefetching workers look at the pointer without the latch */
@@ -203,7 +208,9 @@ void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
 {
     PM_ASSERT(slot->state != PM_SLOT_ABSENT);
     size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), slot->state == PM_SLOT_REPLICA);
-    if (bytes)
+    if (bytes && bytes <= pm_slots_room(s))
+        memset(slot + 1, 0, bytes);
+    else if (bytes)
         pm_pool_put(s->pool, (char *)slot->value - s->private_bytes, bytes, s->relax, s->relax_self);
     __atomic_store_n(&slot->value, (float *)NULL, __ATOMIC_RELAXED);
     slot->state = PM_SLOT_ABSENT;

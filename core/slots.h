@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Slots: what a node knows of each key. One interface, two stores behind it:
+/* Slots: what a node knows of each key. One interface, three stores behind it:
  *   dense   (real backend)  an array with a slot per key of the model, made at the start; nothing is allocated per access;
+ *   near    (real backend)  a dense store of short values for nodes that hold much of the model: a slot has a cache
+ *                           line to itself, and its value lies there too when it fits, so that an access waits for
+ *                           memory once, not twice;
  *   sparse  (simulation)    a hash table of only those keys that the node has something of; slots keep their address, and
  *                           are visited in the order of their creation, never in hash order.
  *
@@ -59,8 +62,11 @@ typedef void (*pm_relax_fn)(void *self);
 struct pm_slots; /* see struct below */
 struct pm_sparse;
 
+enum pm_store { PM_STORE_SPARSE, PM_STORE_DENSE, PM_STORE_NEAR };
+
 struct pm_slots {
-    struct pm_slot *dense; /* K slots, or NULL */
+    char *dense;         /* a cell per key, which begins with its slot; NULL in a sparse store */
+    uint32_t cell_shift; /* log2 of a cell's bytes; what is behind the slot is room for a block */
     struct pm_sparse *sparse;
     const struct pm_layout *layout;
     pm_relax_fn relax; /* NULL: single-threaded, no latching */
@@ -99,28 +105,40 @@ struct pm_memory {
     void (*release)(void *self, void *memory, size_t bytes);
 };
 
-int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, bool dense, bool with_values,
+/* A near store becomes a dense one when no value would fit. */
+int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, enum pm_store store, bool with_values,
                   uint32_t private_bytes, const struct pm_memory *memory, pm_relax_fn relax, void *relax_self);
 void pm_slots_fini(struct pm_slots *s);
 
 struct pm_slot *pm_sparse_find(const struct pm_sparse *t, pm_key key);
 struct pm_slot *pm_sparse_get(struct pm_slots *s, pm_key key);
 
+/* Dense stores: the slot of a key. */
+static inline struct pm_slot *pm_dense_slot(const struct pm_slots *s, pm_key key)
+{
+    return (struct pm_slot *)(void *)(s->dense + (key << s->cell_shift));
+}
+/* Bytes of blocks that fit behind a slot. */
+static inline size_t pm_slots_room(const struct pm_slots *s)
+{
+    return s->dense ? ((size_t)1 << s->cell_shift) - sizeof(struct pm_slot) : 0;
+}
+
 /* The slot of a key, or NULL when nothing is known of it (sparse only). */
 static inline struct pm_slot *pm_slots_find(const struct pm_slots *s, pm_key key)
 {
-    return s->dense ? &s->dense[key] : pm_sparse_find(s->sparse, key);
+    return s->dense ? pm_dense_slot(s, key) : pm_sparse_find(s->sparse, key);
 }
 /* The slot of a key, made (absent) if there is none; NULL when memory is out. Sparse stores are single-threaded. */
 static inline struct pm_slot *pm_slots_get(struct pm_slots *s, pm_key key)
 {
-    return s->dense ? &s->dense[key] : pm_sparse_get(s, key);
+    return s->dense ? pm_dense_slot(s, key) : pm_sparse_get(s, key);
 }
 /* Fetches a slot into the cache; any key will do, even one out of range. */
 static inline void pm_slots_prefetch(const struct pm_slots *s, pm_key key)
 {
     if (s->dense)
-        __builtin_prefetch((const void *)((uintptr_t)s->dense + key * sizeof *s->dense), 1, 3);
+        __builtin_prefetch((const void *)((uintptr_t)s->dense + (key << s->cell_shift)), 1, 3);
 }
 
 /* Calls visit for every slot that is not absent: dense in key order, sparse in order of creation. */
