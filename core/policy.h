@@ -157,7 +157,8 @@ int64_t pm_now_ns(struct pm_ctx *ctx);
 void pm_refresh(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t need);
 /* Under the slot's latch: makes an unready replica of an absent key, which collects updates and serves no reads. */
 void pm_replicate(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
-/* Under the slot's latch: sends the collected update to the owner and forgets the replica. */
+/* Under the slot's latch: sends the collected update to the owner and forgets the replica; not while a refresh is
+ * unanswered (PM_SLOT_REFRESHING). Operations that wait for a kick wait on, for an absent key then. */
 void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 /* Outside any latch: sends every update collected in this node's replicas to the owners, one message per destination. */
 void pm_send_deltas(struct pm_ctx *ctx);

@@ -159,8 +159,8 @@ void pm_refresh(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t n
 void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
 {
     struct pm_node *node = ctx->node;
-    PM_ASSERT(slot->state == PM_SLOT_REPLICA && !(slot->flags & (PM_SLOT_REFRESHING | PM_SLOT_QUEUED)),
-              "a replica with an unanswered refresh or waiting operations is not dropped");
+    PM_ASSERT(slot->state == PM_SLOT_REPLICA && !(slot->flags & PM_SLOT_REFRESHING),
+              "a replica with an unanswered refresh is not dropped");
     ship(ctx, key, slot, PM_ROUND_OVER, 0);
     pm_slot_detach(&node->slots, key, slot);
     pm_count(&ctx->counters.replicas_dropped, 1);

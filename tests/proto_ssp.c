@@ -394,16 +394,32 @@ static int run_world(struct world *world, const struct pm_policy *policy, uint64
 
 /* ---- tests ---------------------------------------- */
 
+/* The same policy, forgetting some replicas now and then. */
+static void min_clock_dropping(struct pm_ctx *ctx, void *state, pm_clock c)
+{
+    for (pm_key key = 0; key < ctx->node->layout->n_keys; key++) {
+        if (pm_hash64_pair((uint64_t)c, key) % 3)
+            continue;
+        struct pm_slot *slot = pm_slot_open(ctx, key);
+        if (slot->state == PM_SLOT_REPLICA && !(slot->flags & PM_SLOT_REFRESHING))
+            pm_drop(ctx, key, slot);
+        pm_slot_close(ctx, slot);
+    }
+    min_clock(ctx, state, c);
+}
+
 struct bound {
     const char *name;
     pm_clock staleness;
-    bool preempt;
+    bool preempt, drop;
 };
 static struct bound bounds[] = {
-    {"staleness_0", 0, false}, {"staleness_1", 1, false},
-    {"staleness_3", 3, false}, {"unbounded", 1000000000000, false},
-    {"preempted_0", 0, true},  {"preempted_1", 1, true},
-    {"preempted_3", 3, true},  {"preempted_unbounded", 1000000000000, true},
+    {"staleness_0", 0, false, false},        {"staleness_1", 1, false, false},
+    {"staleness_3", 3, false, false},        {"unbounded", 1000000000000, false, false},
+    {"dropping_0", 0, false, true},          {"dropping_3", 3, false, true},
+    {"preempted_0", 0, true, false},         {"preempted_1", 1, true, false},
+    {"preempted_3", 3, true, false},         {"preempted_unbounded", 1000000000000, true, false},
+    {"preempted_dropping_1", 1, true, true},
 };
 enum { BOUNDS = sizeof bounds / sizeof *bounds };
 
@@ -419,15 +435,17 @@ static uint64_t last_seed(uint64_t standard)
 static void clocks(void **state)
 {
     const struct bound *b = *state;
-    struct pm_policy preempted;
-    preempt_policy(&pm_policy_export, &preempted);
+    struct pm_policy policy = pm_policy_export, preempted;
+    if (b->drop)
+        policy.min_clock = min_clock_dropping;
+    preempt_policy(&policy, &preempted);
     uint64_t events = 0;
     struct world *world = malloc(sizeof *world);
     assert_non_null(world);
     for (uint64_t seed = first_seed(); seed <= last_seed(SEEDS); seed++) {
         struct pm_error err = {0};
         draw_world(world, seed, b->staleness, b->preempt);
-        if (run_world(world, b->preempt ? &preempted : &pm_policy_export, &events, &err) == PM_OK)
+        if (run_world(world, b->preempt ? &preempted : &policy, &events, &err) == PM_OK)
             continue;
         repeat_line(err.text, seed, "", b->name);
         fail_msg("seed %" PRIu64 " fails", seed);
