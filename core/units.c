@@ -292,13 +292,14 @@ size_t pm_units_format_whole(const struct pm_units *units, uint64_t value, char 
     return (size_t)snprintf(buf, size, "%" PRIu64 "%s", value, units->base);
 }
 
-/* The shortest decimal that reads back as the same value. */
+/* The shortest decimal that reads back as the same value; 200 rather than 2e+02. */
 static size_t format_shortest(const char *unit, double value, char *buf, size_t size)
 {
     char number[40];
     for (int digits = 1; digits <= DBL_DECIMAL_DIG; digits++) {
         snprintf(number, sizeof number, "%.*g", digits, value);
-        if (strtod(number, NULL) == value)
+        bool plain = strchr(number, 'e') == NULL || fabs(value) < 1 || fabs(value) >= 1e15;
+        if (plain && strtod(number, NULL) == value)
             break;
     }
     return (size_t)snprintf(buf, size, "%s%s", number, unit);

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Quality over training time; logarithmic time, since policies differ by orders of magnitude.
 set datafile missing 'NaN'
+set termoption noenhanced
 set title figure_title
-set key outside right top
+set key bmargin center horizontal
 set grid
 set logscale x
 set xlabel 'training time (s)'

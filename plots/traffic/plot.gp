@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Stacked bars: one per policy, a colour per kind of message.
+set termoption noenhanced
 set title figure_title
 set key outside right top invert
 set style data histograms
