@@ -124,5 +124,5 @@ int cli_gnuplot(const char *before, const char *script, struct pm_error *err)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return PM_OK;
     last_line(text, line, sizeof line);
-    return pm_error_set(err, PM_E_FILE, "gnuplot %s: %s", script, line[0] != '\0' ? line : "failed");
+    return pm_error_set(err, PM_E_REFUSED, "gnuplot %s: %s", script, line[0] != '\0' ? line : "failed");
 }

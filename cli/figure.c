@@ -166,7 +166,7 @@ static int draw_one(const char *terminal, const char *output, const char *data, 
         return pm_error_set(err, PM_E_MEMORY, "figure: out of memory");
     int rc = cli_gnuplot(before, script, err);
     free(before);
-    return rc;
+    return rc == PM_E_REFUSED ? pm_error_set(err, PM_E_FILE, "%s", err->text) : rc;
 }
 
 /* The script as it is kept beside its data: gnuplot FILE draws it in a window. */

@@ -43,8 +43,8 @@ void cli_plots_visit(void (*visit)(void *arg, const char *name), void *arg);
 int cli_plot_write_data(const struct cli_plot *plot, struct results_db *db, const char *run_ids,
                         const char *path, size_t *rows, struct pm_error *err);
 
-/* Draws `script` (a file) with gnuplot after the commands `before`. dumb: onto standard output. PM_OK;
- * PM_E_FILE when there is no gnuplot, or with what it said. */
+/* Draws `script` (a file) with gnuplot after the commands `before`. PM_OK; PM_E_FILE when there is no
+ * gnuplot; PM_E_REFUSED with what it said when it cannot draw that. */
 int cli_gnuplot(const char *before, const char *script, struct pm_error *err);
 
 /* Whole file as a text; NULL with err filled in. */

@@ -116,6 +116,16 @@ static int put_svg(struct report *r, const struct cli_plot *plot, const char *pa
     return PM_OK;
 }
 
+/* Too few runs for a figure are no reason to go without the rest of the report. */
+static int put_refusal(struct report *r, const struct cli_plot *plot)
+{
+    fputs("<p>", r->html);
+    put_text(r->html, plot->title);
+    fputs(": these runs are too few to be drawn.</p>\n", r->html);
+    *r->err = (struct pm_error){0};
+    return PM_OK;
+}
+
 static int draw(struct report *r, const struct cli_plot *plot, const char *data, const char *svg)
 {
     char script[96], *before;
@@ -152,6 +162,8 @@ static void put_figure(void *arg, const char *name)
         r->code = draw(r, &plot, data, svg);
         if (r->code == PM_OK)
             r->code = put_svg(r, &plot, svg);
+        else if (r->code == PM_E_REFUSED)
+            r->code = put_refusal(r, &plot);
     }
     unlink(data);
     unlink(svg);

@@ -59,6 +59,9 @@ is "tables" "$(($(grep -c '<table>' r.html) > 1))" 1
 is "what is loaded from outside" "$(grep -cE '(src|href)="?(http|/|[a-z]+\.(js|css|png))' r.html)" 0
 is "runs after the report" "$(sql f.db 'SELECT count(*) FROM run')" "$before"
 is "files beside it" "$(echo r.html*)" r.html
+good run --nodes 2 --workers 1 --workload zipf:keys=20,steps=3 --db one.db --quiet
+good report --db one.db --output one.html --quiet
+is "a report of one run" "$(grep -c 'too few to be drawn' one.html)" 1
 bad 3 'database nope.db' report --db nope.db
 
 # Every figure of ours can be drawn from tiny runs.
