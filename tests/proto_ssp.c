@@ -28,6 +28,8 @@
 #include "tests/program.h"
 #include "tests/repeat.h"
 
+#define UNBOUNDED INT64_C(1000000000000)
+
 enum { SEEDS = 60, STEPS = 160, PHASE_STEPS = 30, RANKS_MAX = 15, KEYS_MAX = 12, OP_KEYS = 3, OPEN_MAX = 8 };
 
 /* One worker's updates of one key, in order. */
@@ -42,6 +44,7 @@ struct journal {
 struct world {
     uint64_t seed, steps;
     pm_clock staleness;
+    bool in_step;
     uint32_t nodes, workers, ranks, n_keys;
     struct memnet_config config;
     bool pushing[RANKS_MAX]; /* its last updates are noted, and perhaps not made yet */
@@ -259,6 +262,32 @@ static int collective(struct runner *r, uint64_t phase)
     return code == PM_OK ? check_model(r) : code;
 }
 
+static int run_phase(struct runner *r, uint64_t phase)
+{
+    static const uint32_t hastes[] = {3, 10, 30, 60};
+    r->haste = hastes[pm_rng_below(&r->rng, 4)];
+    uint64_t steps = pm_rng_below(&r->rng, 2 * PHASE_STEPS);
+    int code = PM_OK;
+    for (uint64_t i = 0; i < steps && code == PM_OK; i++)
+        code = one_step(r);
+    if (code == PM_OK && pm_rng_below(&r->rng, 3))
+        code = finish_all(r);
+    return code == PM_OK ? collective(r, phase) : code;
+}
+
+/* Everybody at the same clock: what was pushed before a barrier is asked for right behind it. */
+static int run_phase_in_step(struct runner *r)
+{
+    int code = step_push(r);
+    if (code == PM_OK)
+        code = pm_advance_clock(r->w);
+    if (code == PM_OK)
+        code = pm_barrier(r->w);
+    for (int i = 0; i < 2 && code == PM_OK; i++)
+        code = step_pull(r, true);
+    return code;
+}
+
 static int run_worker(struct pm_worker *w, void *arg)
 {
     struct world *world = arg;
@@ -269,18 +298,9 @@ static int run_worker(struct pm_worker *w, void *arg)
     r->w = w;
     r->rank = pm_worker_rank(w);
     pm_rng_init(&r->rng, "ssp", world->seed, PM_RNG_NOBODY, r->rank);
-    static const uint32_t hastes[] = {3, 10, 30, 60};
     int code = PM_OK;
-    for (uint64_t phase = 0; phase * PHASE_STEPS < world->steps && code == PM_OK; phase++) {
-        r->haste = hastes[pm_rng_below(&r->rng, 4)];
-        uint64_t steps = pm_rng_below(&r->rng, 2 * PHASE_STEPS);
-        for (uint64_t i = 0; i < steps && code == PM_OK; i++)
-            code = one_step(r);
-        if (code == PM_OK && pm_rng_below(&r->rng, 3))
-            code = finish_all(r);
-        if (code == PM_OK)
-            code = collective(r, phase);
-    }
+    for (uint64_t phase = 0; phase * PHASE_STEPS < world->steps && code == PM_OK; phase++)
+        code = world->in_step ? run_phase_in_step(r) : run_phase(r, phase);
     if (code == PM_OK)
         code = finish_all(r);
     if (code == PM_OK)
@@ -411,15 +431,23 @@ static void min_clock_dropping(struct pm_ctx *ctx, void *state, pm_clock c)
 struct bound {
     const char *name;
     pm_clock staleness;
-    bool preempt, drop;
+    bool preempt, drop, in_step;
 };
 static struct bound bounds[] = {
-    {"staleness_0", 0, false, false},        {"staleness_1", 1, false, false},
-    {"staleness_3", 3, false, false},        {"unbounded", 1000000000000, false, false},
-    {"dropping_0", 0, false, true},          {"dropping_3", 3, false, true},
-    {"preempted_0", 0, true, false},         {"preempted_1", 1, true, false},
-    {"preempted_3", 3, true, false},         {"preempted_unbounded", 1000000000000, true, false},
-    {"preempted_dropping_1", 1, true, true},
+    {.name = "staleness_0", .staleness = 0},
+    {.name = "staleness_1", .staleness = 1},
+    {.name = "staleness_3", .staleness = 3},
+    {.name = "unbounded", .staleness = UNBOUNDED},
+    {.name = "in_step_0", .staleness = 0, .in_step = true},
+    {.name = "in_step_1", .staleness = 1, .in_step = true},
+    {.name = "dropping_0", .staleness = 0, .drop = true},
+    {.name = "dropping_3", .staleness = 3, .drop = true},
+    {.name = "preempted_0", .staleness = 0, .preempt = true},
+    {.name = "preempted_1", .staleness = 1, .preempt = true},
+    {.name = "preempted_3", .staleness = 3, .preempt = true},
+    {.name = "preempted_unbounded", .staleness = UNBOUNDED, .preempt = true},
+    {.name = "preempted_in_step_0", .staleness = 0, .preempt = true, .in_step = true},
+    {.name = "preempted_dropping_1", .staleness = 1, .preempt = true, .drop = true},
 };
 enum { BOUNDS = sizeof bounds / sizeof *bounds };
 
@@ -445,6 +473,7 @@ static void clocks(void **state)
     for (uint64_t seed = first_seed(); seed <= last_seed(SEEDS); seed++) {
         struct pm_error err = {0};
         draw_world(world, seed, b->staleness, b->preempt);
+        world->in_step = b->in_step;
         if (run_world(world, b->preempt ? &preempted : &policy, &events, &err) == PM_OK)
             continue;
         repeat_line(err.text, seed, "", b->name);
