@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Local pulls and pushes on one node: nanoseconds per key and thread, beside a bound taken in the same run (one
- * array without locks or bookkeeping, over the same keys, batch by batch) and memcpy's bandwidth.
+/* Local pulls and pushes on one node: nanoseconds per key and thread, beside a bound taken in the same run
+ * (one array without locks or bookkeeping, over the same keys, batch by batch) and memcpy's bandwidth.
  *
  *   bench_local [REPETITIONS]      (9)
  *
@@ -47,6 +47,9 @@ static const struct recorded {
     {128, 1, UNIFORM, 10, 188, 590}, {128, 2, ZIPF, 10, 157, 422},
 };
 
+/* Processor and elapsed time of measurements with several threads: did they really run at the same time? */
+static double together_cpu_ns, together_ns;
+
 struct target {
     const char *text;
     uint32_t length, batch_min;
@@ -76,7 +79,7 @@ struct run {
     uint32_t thread, batch;
     float *buffer;
     pthread_barrier_t *start;
-    int64_t ns;
+    int64_t ns, elapsed_ns;
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -225,12 +228,13 @@ static void *run_thread(void *arg)
 {
     struct run *r = arg;
     pthread_barrier_wait(r->start);
-    int64_t before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int64_t started = clock_ns(CLOCK_MONOTONIC), before = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     if (r->operation == NODE_PULL || r->operation == NODE_PUSH)
         run_node(r);
     else
         run_array(r);
     r->ns = clock_ns(CLOCK_THREAD_CPUTIME_ID) - before;
+    r->elapsed_ns = clock_ns(CLOCK_MONOTONIC) - started;
     return NULL;
 }
 
@@ -244,7 +248,7 @@ static double measure(const struct bench *b, enum operation operation, uint32_t 
     pthread_barrier_t start;
     pthread_barrier_init(&start, NULL, threads);
     for (uint32_t t = 0; t < threads; t++) {
-        runs[t] = (struct run){b, operation, b->keys[stream][t], t, batch, buffers[t], &start, 0};
+        runs[t] = (struct run){b, operation, b->keys[stream][t], t, batch, buffers[t], &start, 0, 0};
         if (operation == NODE_PUSH || operation == ARRAY_PUSH)
             for (uint32_t i = 0; i < batch * b->length; i++)
                 buffers[t][i] = 1;
@@ -255,6 +259,10 @@ static double measure(const struct bench *b, enum operation operation, uint32_t 
     for (uint32_t t = 0; t < threads; t++) {
         pthread_join(ids[t], NULL);
         ns += (double)runs[t].ns / threads;
+        if (threads > 1) {
+            together_cpu_ns += (double)runs[t].ns;
+            together_ns += (double)runs[t].elapsed_ns;
+        }
     }
     pthread_barrier_destroy(&start);
     return ns / (DRAWS / batch * batch);
@@ -375,7 +383,9 @@ int main(int argc, char **argv)
         print_table(&b, repetitions);
         close_bench(&b);
     }
-    putchar('\n');
+    printf("\nWith two threads each had a processor for %.0f %% of the time%s.\n",
+           100 * together_cpu_ns / together_ns,
+           together_cpu_ns < 0.9 * together_ns ? ": too little to say how they disturb each other" : "");
     for (const struct target *t = targets; t < targets + sizeof targets / sizeof *targets; t++)
         printf("%s: at least %g times AdaPM's keys per second: worst %.1f times (%s): target %s\n", t->text,
                t->factor, t->worst, t->where, t->worst >= t->factor ? "met" : "missed");
