@@ -274,6 +274,15 @@ static void mutate(struct pm_rng *rng, struct pm_message *m)
     }
 }
 
+/* Does it carry a key that is out of range? */
+static bool names_no_key(const struct pm_node *node, struct pm_message *m)
+{
+    for (uint32_t i = 0; i < m->wire.n_keys && pm_key_bytes(&m->wire) != 0; i++)
+        if (pm_message_keys(m)[i] >= node->layout->n_keys)
+            return true;
+    return false;
+}
+
 /* What a backend does with what it has read, then all that a refusal promises. */
 static int receive(struct fuzz *fuzz, struct memnet *net, struct pm_message *m)
 {
@@ -285,9 +294,12 @@ static int receive(struct fuzz *fuzz, struct memnet *net, struct pm_message *m)
         return PM_E_MESSAGE;
     }
     uint64_t before = hash_node(node);
+    bool outside = names_no_key(node, m);
     struct pm_error err = {0};
     int code = pm_node_receive(&node->communicator, m, &err);
     if (code == PM_OK) {
+        if (outside)
+            fail_msg("a message with a key out of range was taken");
         fuzz->taken++;
         return PM_OK;
     }

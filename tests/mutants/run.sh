@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Breaks the protocol on purpose: applies one patch of this folder at a time to a copy of the tree, builds, and runs the suite
-# that must notice. Fails when a suite stays green, when a patch does not apply or build, or when a suite is red without one.
+# Breaks the protocol on purpose: applies one patch of this folder at a time to a copy of the tree, builds and
+# runs the suite that must notice. Fails when a suite stays green, when a patch does not apply or build, or
+# when a suite is red without one.
 #
 #   tests/mutants/run.sh [NAME...]      only these patches
 #
-# The first line of a patch says what must turn red, a program of tests/ and perhaps its arguments: "# red: proto_random -t full".
-# The second says in words what is broken.
+# The first line of a patch says what must turn red, a program of tests/ and perhaps its arguments:
+# "# red: proto_random -t full". The second says in words what is broken.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -14,7 +15,8 @@ LIMIT_S=90                          # a suite that never ends has noticed, too
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-tree=$work/tree
+tree=$work/tree                     # patched
+pristine=$work/pristine             # the work tree may change meanwhile
 build=$work/build
 
 if [ $# -gt 0 ]; then
@@ -31,16 +33,18 @@ suite_of() { sed -n '1s/^# red: *//p' "$1"; }
 words_of() { sed -n '2s/^# *//p' "$1"; }
 
 # What is in the work tree, without what was built from it.
-mkdir -p "$tree"
+mkdir -p "$pristine"
 if git rev-parse --git-dir >/dev/null 2>&1; then
-    git ls-files --cached --others --exclude-standard | while read -r file; do [ ! -e "$file" ] || echo "$file"; done
+    git ls-files --cached --others --exclude-standard |
+        while read -r file; do [ ! -e "$file" ] || echo "$file"; done
 else
     find . -type f -not -path './build/*' -not -path './demo/*'
-fi | tar cf - -T - | tar xf - -C "$tree"
+fi | tar cf - -T - | tar xf - -C "$pristine"
+cp -a "$pristine" "$tree"
 
 make_suite() {
-    "${MAKE:-make}" --no-print-directory -C "$tree" -j2 BUILD="$build" SAN= CFLAGS='-O1 -g' "$build/tests/$1" \
-        >"$work/build.log" 2>&1
+    "${MAKE:-make}" --no-print-directory -C "$tree" -j2 BUILD="$build" SAN= CFLAGS='-O1 -g' \
+        "$build/tests/$1" >"$work/build.log" 2>&1
 }
 # run_suite NAME [ARGUMENT...]
 run_suite() {
@@ -52,13 +56,14 @@ run_suite() {
 }
 # The first line of the log that tells what was noticed.
 reason() {
-    grep -aE 'assertion failed|again:|ERROR|error:|Sanitizer|does not hold|differ' "$work/run.log" | grep -av '^again' |
+    grep -aE 'assertion failed|ERROR|error:|Sanitizer|does not hold|differ' "$work/run.log" |
         head -n 1 | cut -c 1-150
 }
 
 unset MAKEFLAGS MAKELEVEL MFLAGS
 failed=0
-for suite in $(for patch in "${patches[@]}"; do suite_of "$patch" | cut -d ' ' -f 1; done | sort -u); do
+suites=$(for patch in "${patches[@]}"; do suite_of "$patch" | cut -d ' ' -f 1; done | sort -u)
+for suite in $suites; do
     if ! make_suite "$suite"; then
         echo "FAIL  $suite does not build without any patch:"
         tail -n 20 "$work/build.log"
@@ -94,7 +99,7 @@ for patch in "${patches[@]}"; do
     fi
     # back to the tree as it was, also where a patch has applied in part
     sed -n 's,^+++ b/\([^[:space:]]*\).*,\1,p' "$patch" | while read -r file; do
-        cp "$file" "$tree/$file"
+        cp "$pristine/$file" "$tree/$file"
         touch "$tree/$file"
     done
 done
