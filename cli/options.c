@@ -113,7 +113,7 @@ const struct cli_option cli_options[] = {
       "batches that intent is signalled early; unset: the workload's", NULL, 0, 1e9},
      EXP, CLI_CONFIG, 0},
     {{"max-message", PM_OPT_BYTES, "1MiB",
-      "longest message before it is split", NULL, 1024, PM_MESSAGE_BYTES_MAX},
+      "longest message before it is split", NULL, 1024, PM_MAX_MESSAGE_MOST},
      EXP, CLI_CONFIG, 0},
     {{"db", PM_OPT_PATH, "./pmlab.db",
       "database of results", NULL, 0, 0},

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A worker's operations: what is here is served here, the rest becomes requests, one per destination and max_message. */
+/* A worker's operations: what is here is served here, the rest becomes requests, one per destination and
+ * max_message. */
 #include "core/internal.h"
 #include "core/scratch.h"
 
-/* How many keys ahead of the access slots and values are fetched into the cache. A value is fetched when its slot has
- * arrived; of long values fewer are under way, as a core's misses are few. */
+/* How many keys ahead of the access slots and values are fetched into the cache. A value is fetched when
+ * its slot has arrived; of long values fewer are under way, as a core's misses are few. */
 enum { AHEAD_SLOT = 28, AHEAD_VALUE = 16, AHEAD_BYTES = 1024, LINE_BYTES = 64 };
 
 struct access {
@@ -171,8 +172,8 @@ static inline uint32_t keys_ahead(uint32_t bytes)
     return bytes <= AHEAD_BYTES / AHEAD_VALUE ? AHEAD_VALUE : AHEAD_BYTES / bytes + 1;
 }
 
-/* Serves what a dense store has here, where every key has a slot, and notes the rest. Inlined once per kind: this loop is
- * what a local access costs. */
+/* Serves what a dense store has here, where every key has a slot, and notes the rest. Inlined once per
+ * kind: this loop is what a local access costs. */
 static inline __attribute__((always_inline)) void serve_dense(struct access *a, enum pm_op_kind kind)
 {
     struct pm_node *node = a->ctx->node;
@@ -281,6 +282,7 @@ void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_
     struct pm_entry entry = {.key = waiter->key};
     struct pm_message *m = request(ctx, waiter->kind, &entry, 1, waiter->in);
     PM_ASSERT(m, "out of memory for a request that waited");
+    pm_op_asked(ctx, &waiter->ref, waiter->key);
     name_request(m, &waiter->ref, need_of(ctx, &ctx->node->workers[waiter->ref.worker]));
     pm_emit(ctx, m, to);
 }
@@ -329,8 +331,8 @@ static int wait_here(struct access *a, struct pm_slot *slot, struct pm_entry_ref
     return pm_queue_add(a->ctx, slot, &waiter);
 }
 
-/* Settles each missed key under its latch: served after all, queued here (entries from the end), or to be asked for, which
- * leaves its destination in the miss. Returns how many were served, or an error. */
+/* Settles each missed key under its latch: served after all, queued here (entries from the end), or to
+ * be asked for, which leaves its destination in the miss. Returns how many were served, or an error. */
 static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
                          uint32_t *n_served)
 {
@@ -350,7 +352,7 @@ static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref
             a->how[PM_HOW_REMOTE]++;
         } else if (v == PM_WAIT) {
             ref.entry = op->n - ++*n_waiting;
-            op->entries[ref.entry] = (struct pm_entry){.key = m->key, .place = m->place};
+            op->entries[ref.entry].place = m->place;
             rc = wait_here(a, slot, ref, m);
         } else {
             ++*n_served;
@@ -423,7 +425,8 @@ static void count_access(struct access *a, uint64_t floats)
     pm_charge(a->ctx, PM_CHARGE_LOCAL, 1, a->n, here == a->n ? floats : here * (floats / a->n));
 }
 
-/* The first slots are on their way to the cache while the operation is checked; no key is too wrong for that. */
+/* The first slots are on their way to the cache while the operation is checked; no key is too wrong for
+ * that. */
 static inline void fetch_first_slots(const struct pm_node *node, const pm_key *keys, size_t n)
 {
     for (size_t i = 0; i < n && i < AHEAD_SLOT; i++)

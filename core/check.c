@@ -19,5 +19,7 @@ int pm_check_keys(const struct pm_node *node, struct pm_message *m, bool pull, s
     }
     if (m->wire.n_floats != (pull ? 0 : floats))
         return pm_bad(err, m, "n_floats");
+    if (pull && PM_WIRE_BYTES + 4ull * m->wire.n_keys + 4 * floats > PM_MESSAGE_BYTES_MAX)
+        return pm_bad(err, m, "n_keys (the answer would be too long)");
     return PM_OK;
 }

@@ -8,6 +8,20 @@
  * its COLLECT is applied at once and counted for its round, by parity. */
 #include "core/builder.h"
 
+int pm_exchange_init(struct pm_node *node)
+{
+    struct pm_exchange *x = &node->exchange;
+    x->collect_of = calloc(node->config.nodes, sizeof *x->collect_of);
+    x->spread_of = calloc(node->config.nodes, sizeof *x->spread_of);
+    return x->collect_of && x->spread_of ? PM_OK : PM_E_MEMORY;
+}
+
+void pm_exchange_fini(struct pm_node *node)
+{
+    free(node->exchange.collect_of);
+    free(node->exchange.spread_of);
+}
+
 /* Messages of one half to one node are cut at max_message; the last one is marked, and goes out even when empty. */
 struct batch {
     struct pm_ctx *ctx;
@@ -250,7 +264,10 @@ static int check_half(const struct pm_node *node, struct pm_message *m, bool col
     const struct pm_exchange *x = &node->exchange;
     pm_node_id from = m->wire.source, self = node->config.id;
     bool next = m->wire.number == x->round + 1 && collect;
-    if (m->wire.source == self || !(next || (m->wire.number == x->round && x->active)))
+    if (!node->traits.track_changes)
+        return pm_bad(err, m, "kind");
+    if (from == self || m->wire.sub > 1 || !(next || (m->wire.number == x->round && x->active)) ||
+        m->wire.number != (collect ? x->collect_of : x->spread_of)[from] + 1)
         return pm_bad(err, m, "number");
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         if (keys[i] >= node->layout->n_keys || pm_owner_at_start(node, keys[i]) != (collect ? self : from) ||
@@ -268,6 +285,7 @@ int pm_handle_collect(struct pm_ctx *ctx, struct pm_message *m, struct pm_error 
     if (rc == PM_OK) {
         apply_collect(ctx, m);
         x->collected[m->wire.number & 1] += m->wire.sub;
+        x->collect_of[m->wire.source] += m->wire.sub;
         if (!x->active)
             begin(ctx);
         advance(ctx);
@@ -286,6 +304,7 @@ int pm_handle_spread(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *
     if (rc == PM_OK) {
         apply_spread(ctx, m);
         x->spread_in += m->wire.sub;
+        x->spread_of[m->wire.source] += m->wire.sub;
         advance(ctx);
         join_next(ctx);
         pm_message_free(m);

@@ -26,7 +26,7 @@ struct pm_key_list {
 
 /* ---- asynchronous operations of a worker (request.c) ---- */
 struct pm_entry {
-    pm_key key;     /* PM_KEY_NONE once answered */
+    pm_key key;     /* PM_KEY_NONE while nobody else has been asked for it, and once answered */
     uint32_t place; /* floats from the start of the caller's buffer */
 };
 struct pm_op {
@@ -125,6 +125,7 @@ struct pm_exchange {
     uint64_t round; /* the current or last one */
     bool active, spread;
     uint32_t collected[2], spread_in; /* peers' last messages of a round (by parity), of this round */
+    uint64_t *collect_of, *spread_of; /* per node: the last round of which it has sent all */
     int64_t started_ns;
 };
 
@@ -218,11 +219,13 @@ int pm_block(struct pm_worker *w);
 /* ---- requests (request.c) ---- */
 struct pm_requests *pm_requests_new(void);
 void pm_requests_free(struct pm_requests *r);
-/* An open operation of n entries (op->entries to be filled); *ticket and *id name it. NULL: out of memory or failure
- * (*error). */
+/* An open operation of n entries (op->entries to be filled; no keys yet), which *ref names. NULL: out of memory or
+ * failure (*error). */
 struct pm_op *pm_op_open(struct pm_worker *w, uint32_t n, enum pm_op_kind kind, struct pm_entry_ref *ref, int *error);
 pm_ticket pm_op_ticket(const struct pm_entry_ref *ref);
 bool pm_op_done(const struct pm_worker *w, pm_ticket ticket);
+/* An entry that waited here is asked for elsewhere: answers for it are right from now on. */
+void pm_op_asked(struct pm_ctx *ctx, const struct pm_entry_ref *ref, pm_key key);
 /* n entries that this context served itself are done. */
 void pm_op_settle(struct pm_ctx *ctx, const struct pm_entry_ref *ref, uint32_t n);
 /* Wire form of an operation's name. */
@@ -274,6 +277,8 @@ void pm_mark(struct pm_ctx *ctx, struct pm_key_list *list, pm_key key);
 size_t pm_take(struct pm_node *node, struct pm_key_list *list, pm_key **keys);
 
 /* ---- exchange (exchange.c) ---- */
+int pm_exchange_init(struct pm_node *node);
+void pm_exchange_fini(struct pm_node *node);
 int pm_handle_collect(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 int pm_handle_spread(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 
@@ -312,7 +317,8 @@ struct pm_samples *pm_samples_new(void);
 void pm_samples_free(struct pm_samples *s);
 
 /* ---- checks of received messages (check.c) ---- */
-/* Keys in range and floats as many as the keys' lengths say (or, with `pull`, none). */
+/* Keys in range and floats as many as the keys' lengths say (or, with `pull`, none, but no more in the answer than a
+ * message holds). */
 int pm_check_keys(const struct pm_node *node, struct pm_message *m, bool pull, struct pm_error *err);
 int pm_bad(struct pm_error *err, const struct pm_message *m, const char *field);
 

@@ -10,7 +10,7 @@
 #include "core/types.h"
 
 #define PM_LAYOUT_RANGES_MAX 16
-#define PM_LAYOUT_LENGTH_MAX (1u << 24)          /* floats per value */
+#define PM_LAYOUT_LENGTH_MAX ((1u << 24) - 16)   /* floats per value: one fits into a message of any kind */
 #define PM_LAYOUT_FLOATS_MAX (UINT64_C(1) << 50) /* floats of all values */
 
 struct pm_layout_range {

@@ -182,6 +182,8 @@ static int init_parts(struct pm_node *node)
         rc = pm_collective_init(node);
     if (rc == PM_OK)
         rc = pm_gather_init(node);
+    if (rc == PM_OK)
+        rc = pm_exchange_init(node);
     return rc == PM_OK ? init_slots(node) : rc;
 }
 
@@ -193,6 +195,9 @@ int pm_node_create(const struct pm_node_config *config, struct pm_node **out, st
                             PM_WAKES_MAX);
     if (config->nodes == 0 || config->nodes > PM_NODES_MAX)
         return pm_error_set(err, PM_E_LIMIT, "%u nodes: 1 to %d are allowed", config->nodes, PM_NODES_MAX);
+    if (config->max_message > PM_MAX_MESSAGE_MOST)
+        return pm_error_set(err, PM_E_LIMIT, "messages of up to %u bytes: at most %d are allowed", config->max_message,
+                            PM_MAX_MESSAGE_MOST);
     struct pm_node *node = calloc(1, sizeof *node);
     if (!node)
         return pm_error_set(err, PM_E_MEMORY, "out of memory for a node");
@@ -236,6 +241,7 @@ void pm_node_destroy(struct pm_node *node)
     pm_clocks_fini(node);
     pm_collective_fini(node);
     pm_gather_fini(node);
+    pm_exchange_fini(node);
     pm_slots_fini(&node->slots);
     free(node);
 }

@@ -32,6 +32,8 @@
 #include "core/types.h"
 
 enum { PM_WAKES_MAX = 256, PM_NODES_MAX = 4096 };
+/* Leaves room for the entry numbers that a request gets when it is forwarded in parts. */
+enum { PM_MAX_MESSAGE_MOST = PM_MESSAGE_BYTES_MAX / 2 };
 
 /* What a transition wants done. Filled by core, emptied by the backend's deliver. */
 struct pm_outbox {
@@ -87,7 +89,7 @@ struct pm_node_config {
     const uint64_t *census;     /* modelled bytes of the owned keys of each node (pm_opened.census), or NULL */
     uint64_t seed;
     bool with_values, dense;
-    uint32_t max_message; /* 0 = default */
+    uint32_t max_message; /* bytes, at most PM_MAX_MESSAGE_MOST; 0 = default */
     const struct pm_backend_ops *ops;
     void *ops_self;
     const struct pm_job *job;

@@ -4,7 +4,7 @@
 
 #include "core/train.h"
 
-enum { DIGEST_KEYS = 1 << 14, PROGRESS_EVERY_NS = 200 * 1000 * 1000 };
+enum { DIGEST_KEYS = 1 << 14, DIGEST_FLOATS = 1 << 20, PROGRESS_EVERY_NS = 200 * 1000 * 1000 };
 
 struct node_blob {
     struct pm_counters counters;
@@ -165,13 +165,13 @@ static int digest_values(struct pm_trainer *t)
     if (!is_reporter(t) || !d || !t->node->config.with_values)
         return PM_OK;
     pm_key *keys = malloc(DIGEST_KEYS * sizeof *keys);
-    float *values = malloc((size_t)DIGEST_KEYS * layout->length_max * sizeof *values);
+    float *values = malloc(((size_t)DIGEST_FLOATS + layout->length_max) * sizeof *values);
     void *digest = d->start();
     int rc = keys && values && digest ? PM_OK : PM_E_MEMORY;
     for (pm_key first = 0; rc == PM_OK && first < layout->n_keys;) {
         size_t n = 0;
         uint64_t floats = 0;
-        for (; n < DIGEST_KEYS && first < layout->n_keys; first++) {
+        for (; n < DIGEST_KEYS && floats < DIGEST_FLOATS && first < layout->n_keys; first++) {
             keys[n++] = first;
             floats += pm_layout_length(layout, first);
         }

@@ -49,6 +49,7 @@ static int wait_for_room(struct pm_worker *w)
 {
     while (__atomic_load_n(&w->requests->outstanding, __ATOMIC_ACQUIRE) >= PM_OPS_MAX) {
         __atomic_store_n(&w->blocked, 1, __ATOMIC_SEQ_CST);
+        pm_ctx_deliver(&w->ctx); /* the keys before this one may have asked for something */
         int rc = __atomic_load_n(&w->requests->outstanding, __ATOMIC_SEQ_CST) >= PM_OPS_MAX ? pm_block(w) : PM_OK;
         __atomic_store_n(&w->blocked, 0, __ATOMIC_RELAXED);
         if (rc != PM_OK)
@@ -69,6 +70,8 @@ struct pm_op *pm_op_open(struct pm_worker *w, uint32_t n, enum pm_op_kind kind, 
         return NULL;
     *op = (struct pm_op){.n = n, .open = n, .kind = (uint8_t)kind, .uncharged = w->ctx.uncharged};
     op->issued_ns = pm_now_ns(&w->ctx);
+    for (uint32_t i = 0; i < n; i++)
+        op->entries[i].key = PM_KEY_NONE;
     pm_lock(w->ctx.node, &r->latch);
     uint32_t i = take_slot(r);
     if (i != (uint32_t)NO_SLOT) {
@@ -124,6 +127,14 @@ static bool count_down(struct pm_ctx *ctx, struct pm_requests *r, uint32_t i, ui
         pm_record(ctx, op->kind == PM_OP_PULL ? PM_Q_PULL : PM_Q_PUSH, pm_now_ns(ctx) - op->issued_ns);
     close_op(r, i);
     return true;
+}
+
+void pm_op_asked(struct pm_ctx *ctx, const struct pm_entry_ref *ref, pm_key key)
+{
+    struct pm_requests *r = ctx->node->workers[ref->worker].requests;
+    pm_lock(ctx->node, &r->latch);
+    r->slots[ref->op].op->entries[ref->entry].key = key;
+    pm_unlock(ctx->node, &r->latch);
 }
 
 void pm_op_settle(struct pm_ctx *ctx, const struct pm_entry_ref *ref, uint32_t n)

@@ -81,6 +81,8 @@ pm_ticket pm_pull_sample(struct pm_worker *w, int64_t handle, size_t n, pm_key *
     struct pm_samples *s = w->samples;
     if (handle < 0 || handle >= s->n || n > s->list[handle].n_left)
         return PM_E_ARGUMENT;
+    if (n == 0)
+        return PM_DONE;
     struct prepared *p = &s->list[handle];
     p->n_left -= n;
     draw(w, p->distribution, keys_out, n);

@@ -93,8 +93,14 @@ static int samples_refused(struct pm_worker *w, void *arg)
     SCENARIO_CHECK(pm_pull_sample(w, handle + 1, 1, keys, values) < 0);
     SCENARIO_CHECK(pm_pull_sample(w, -1, 1, keys, values) < 0);
     SCENARIO_CHECK(pm_pull_sample(w, handle, 6, keys, values) < 0);
+    SCENARIO_CHECK(pm_pull_sample(w, handle, 0, keys, values) == PM_DONE);
     SCENARIO_OK(pm_pull_sample(w, handle, 5, keys, values));
     SCENARIO_CHECK(pm_pull_sample(w, handle, 1, keys, values) < 0);
+    /* used up, it is not given back again by a pull of nothing */
+    SCENARIO_CHECK(pm_pull_sample(w, handle, 0, keys, values) == PM_DONE);
+    handle = pm_prepare_sample(w, TESTLOAD_UNIFORM, 5, 0, 1);
+    int64_t other = pm_prepare_sample(w, TESTLOAD_UNIFORM, 5, 0, 1);
+    SCENARIO_CHECK(handle >= 0 && other >= 0 && handle != other);
     SCENARIO_OK(pm_wait_all(w));
     return scenario_check_model(w, scenario_nothing, NULL);
 }

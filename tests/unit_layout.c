@@ -80,7 +80,7 @@ static void limits_are_kept(void **state)
     memset(&layout, 0, sizeof layout);
     refused(&layout, 0, 4, PM_E_ARGUMENT, "0 keys (allowed: at least 1)");
     refused(&layout, 4, 0, PM_E_LENGTH, "0 floats (allowed: at least 1)");
-    refused(&layout, 1, PM_LAYOUT_LENGTH_MAX + 1, PM_E_LIMIT, "16777217 floats (allowed: at most 16777216)");
+    refused(&layout, 1, PM_LAYOUT_LENGTH_MAX + 1, PM_E_LIMIT, "16777201 floats (allowed: at most 16777200)");
     refused(&layout, UINT64_MAX, 1, PM_E_LIMIT, "18446744073709551615 more values");
     refused(&layout, PM_LAYOUT_FLOATS_MAX + 1, 1, PM_E_LIMIT, "0 are taken");
     assert_int_equal(pm_layout_add(&layout, PM_LAYOUT_FLOATS_MAX / 4, 4, NULL), 0);
