@@ -290,15 +290,14 @@ static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     }
 }
 
-static void count_received(struct pm_ctx *ctx, uint8_t kind, pm_node_id from, uint32_t bytes)
+/* Counted before it is handled, so that whoever it lets go on finds it in the counters; taken back if it is refused. */
+static void count_received(struct pm_ctx *ctx, const struct pm_message *m, bool take_back)
 {
     struct pm_counters *c = &ctx->counters;
-    if (!pm_message_is_control(kind))
-        pm_count(&c->balance_received, 1);
-    if (from == ctx->node->config.id)
+    if (ctx->uncharged || m->wire.source == ctx->node->config.id)
         return;
-    pm_count(&c->messages_received, 1);
-    pm_count(&c->bytes_received, bytes);
+    pm_count(&c->messages_received, take_back ? -1ull : 1);
+    pm_count(&c->bytes_received, take_back ? -(uint64_t)m->wire.length_bytes : m->wire.length_bytes);
 }
 
 int pm_node_receive(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
@@ -308,19 +307,19 @@ int pm_node_receive(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
         pm_message_free(m);
         return rc;
     }
-    uint8_t kind = m->wire.kind;
-    pm_node_id from = m->wire.source;
-    uint32_t bytes = m->wire.length_bytes;
+    bool control = pm_message_is_control(m->wire.kind);
     bool before = ctx->uncharged;
     ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
-    pm_charge(ctx, PM_CHARGE_RECEIVE, 1, 0, (bytes + 3) / 4);
+    pm_charge(ctx, PM_CHARGE_RECEIVE, 1, 0, (m->wire.length_bytes + 3) / 4);
+    count_received(ctx, m, false);
     int rc = dispatch(ctx, m, err);
-    if (rc != PM_OK)
+    if (rc != PM_OK) {
+        count_received(ctx, m, true);
         pm_message_free(m);
-    else if (ctx->scratch->n_builders)
+    } else if (ctx->scratch->n_builders)
         pm_rounds_flush(ctx); /* what it caused is counted as sent before it counts as received */
-    if (rc == PM_OK && !ctx->uncharged)
-        count_received(ctx, kind, from, bytes);
+    if (rc == PM_OK && !ctx->uncharged && !control)
+        pm_count(&ctx->counters.balance_received, 1);
     ctx->uncharged = before;
     return rc;
 }

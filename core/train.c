@@ -194,12 +194,12 @@ static void begin_epoch(struct pm_trainer *t, uint32_t epoch)
 static int train_epoch(struct pm_trainer *t, uint32_t epoch)
 {
     begin_epoch(t, epoch);
+    pm_report_snapshot(t); /* nobody sends anything that counts before all have passed the next barrier */
     t->worker->ctx.uncharged = true;
     int rc = pm_barrier(t->worker);
     t->worker->ctx.uncharged = false;
     if (rc != PM_OK)
         return rc;
-    pm_report_snapshot(t);
     __atomic_store_n(&t->node->paused, 0, __ATOMIC_RELEASE);
     rc = pm_barrier(t->worker);
     t->began_ns = now(t);
