@@ -24,7 +24,8 @@ struct access {
 pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slot, uint32_t hop)
 {
     const struct pm_policy *p = ctx->node->policy;
-    return p->route ? p->route(ctx, ctx->node->policy_state, key, slot, hop) : pm_owner_at_start(ctx->node, key);
+    return p->route ? p->route(ctx, ctx->node->policy_state, key, slot, hop)
+                    : pm_owner_at_start(ctx->node, key);
 }
 
 enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, struct pm_slot *slot,
@@ -42,7 +43,8 @@ enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, st
     return slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_READY) ? PM_USE : PM_ASK;
 }
 
-void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update, enum pm_op_kind kind)
+void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update,
+                    enum pm_op_kind kind)
 {
     struct pm_node *node = ctx->node;
     uint32_t length = pm_stored(node, key);
@@ -302,8 +304,8 @@ static uint32_t fitting(const struct pm_node *node, const struct pm_entry *entri
     return i;
 }
 
-static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t first, uint32_t n,
-                        pm_node_id to)
+static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t first,
+                        uint32_t n, pm_node_id to)
 {
     uint64_t need = a->model ? 0 : need_of(a->ctx, a->worker);
     for (uint32_t done = 0; done < n;) {
@@ -322,7 +324,8 @@ static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref 
 }
 
 /* Queues one entry here, under its slot's latch. */
-static int wait_here(struct access *a, struct pm_slot *slot, struct pm_entry_ref ref, const struct pm_miss *missed)
+static int wait_here(struct access *a, struct pm_slot *slot, struct pm_entry_ref ref,
+                     const struct pm_miss *missed)
 {
     struct pm_waiter waiter = {.key = missed->key, .ref = ref, .kind = (uint8_t)a->kind};
     waiter.in = a->in ? a->in + missed->place : NULL;
@@ -348,7 +351,8 @@ static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref
         enum pm_verdict v = slot ? try_slot(a, m->key, slot, m->place) : PM_ASK;
         int rc = PM_OK;
         if (v == PM_ASK) {
-            m->to = a->model || !shared ? pm_owner_at_start(node, m->key) : pm_next_hop(a->ctx, m->key, slot, 0);
+            m->to = a->model || !shared ? pm_owner_at_start(node, m->key)
+                                        : pm_next_hop(a->ctx, m->key, slot, 0);
             a->how[PM_HOW_REMOTE]++;
         } else if (v == PM_WAIT) {
             ref.entry = op->n - ++*n_waiting;
@@ -460,7 +464,8 @@ static pm_ticket operate(struct pm_worker *w, enum pm_op_kind kind, const pm_key
     int rc = check(node, keys, n, &floats);
     if (rc != PM_OK || n == 0)
         return rc;
-    struct access a = {.worker = w, .ctx = &w->ctx, .kind = kind, .model = model, .keys = keys, .n = (uint32_t)n};
+    struct access a = {.worker = w, .ctx = &w->ctx, .kind = kind, .model = model, .keys = keys};
+    a.n = (uint32_t)n;
     if (node->config.with_values) {
         a.out = out;
         a.in = in;

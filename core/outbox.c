@@ -42,7 +42,8 @@ void pm_wake(struct pm_ctx *ctx, uint32_t worker)
 {
     struct pm_outbox *o = &ctx->outbox;
     struct pm_worker *w = &ctx->node->workers[worker];
-    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* pairs with pm_block: what was completed, then blocked is read */
+    /* pairs with pm_block: what was completed, then blocked is read */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (!__atomic_load_n(&w->blocked, __ATOMIC_RELAXED) || o->wake_listed[worker])
         return;
     o->wake_listed[worker] = 1;

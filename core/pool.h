@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Blocks of a few fixed sizes from large slabs, for values. Blocks come back zeroed; a freed one is used again for the
- * next request of its size; slabs are given back at the end only. Protected by a latch of its own. */
+/* Blocks of a few fixed sizes from large slabs, for values. Blocks come back zeroed; a freed one is used
+ * again for the next request of its size; slabs are given back at the end only. Protected by a latch of
+ * its own. */
 #ifndef PM_CORE_POOL_H
 #define PM_CORE_POOL_H
 
@@ -22,7 +23,7 @@ struct pm_pool_size {
     void *free;       /* chain of freed blocks */
     char *fresh;      /* rest of the newest slab */
     size_t fresh_end; /* bytes left there */
-    size_t slab_next; /* size of the next slab: grows, so that few keys cost little and many come in few slabs */
+    size_t slab_next; /* size of the next slab: grows, so that few keys cost little, many come in few slabs */
 };
 
 struct pm_pool {

@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Slots: what a node knows of each key. One interface, three stores behind it:
- *   dense   (real backend)  an array with a slot per key of the model, made at the start; nothing is allocated per access;
- *   near    (real backend)  a dense store of short values for nodes that hold much of the model: a slot has a cache
- *                           line to itself, and its value lies there too when it fits, so that an access waits for
- *                           memory once, not twice;
- *   sparse  (simulation)    a hash table of only those keys that the node has something of; slots keep their address, and
- *                           are visited in the order of their creation, never in hash order.
+ *   dense   (real backend) an array with a slot per key of the model, made at the start; nothing is allocated
+ *           per access;
+ *   near    (real backend) a dense store of short values for nodes that hold much of the model: a slot has a
+ *           cache line to itself, and its value lies there too when it fits, so that an access waits for
+ *           memory once, not twice;
+ *   sparse  (simulation) a hash table of only those keys that the node has something of; slots keep their
+ *           address, and are visited in the order of their creation, never in hash order.
  *
- * A slot with a value points into a block: private bytes of the policy | value[len] | merged, sequence (u32) |
- * delta[len], all but the first two in replicas only. With `--values none` value and delta have no floats. A
- * replica's value includes its own updates; the delta holds those that the owner has not been sent, `merged` how
- * many pushes they are; `sequence` is the place of the last ROUND to the owner that had an entry of the key. The
- * value of a replica that is not ready means nothing.
+ * A slot with a value points into a block: private bytes of the policy | value[len] | merged, sequence (u32)
+ * | delta[len], all but the first two in replicas only. With `--values none` value and delta have no floats.
+ * A replica's value includes its own updates; the delta holds those that the owner has not been sent,
+ * `merged` how many pushes they are; `sequence` is the place of the last ROUND to the owner that had an entry of
+ * the key. The value of a replica that is not ready means nothing.
  *
- * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be peeked at
- * without it. One slot latch at a time; under it only the node's queue, dirty-list and pool latches may be taken. */
+ * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be
+ * peeked at without it. One slot latch at a time; under it only the node's queue, dirty-list and pool latches
+ * may be taken. */
 #ifndef PM_CORE_SLOTS_H
 #define PM_CORE_SLOTS_H
 
@@ -107,7 +109,8 @@ struct pm_memory {
 
 /* A near store becomes a dense one when no value would fit. */
 int pm_slots_init(struct pm_slots *s, const struct pm_layout *layout, enum pm_store store, bool with_values,
-                  uint32_t private_bytes, const struct pm_memory *memory, pm_relax_fn relax, void *relax_self);
+                  uint32_t private_bytes, const struct pm_memory *memory, pm_relax_fn relax,
+                  void *relax_self);
 void pm_slots_fini(struct pm_slots *s);
 
 struct pm_slot *pm_sparse_find(const struct pm_sparse *t, pm_key key);
@@ -129,7 +132,8 @@ static inline struct pm_slot *pm_slots_find(const struct pm_slots *s, pm_key key
 {
     return s->dense ? pm_dense_slot(s, key) : pm_sparse_find(s->sparse, key);
 }
-/* The slot of a key, made (absent) if there is none; NULL when memory is out. Sparse stores are single-threaded. */
+/* The slot of a key, made (absent) if there is none; NULL when memory is out. Sparse stores are
+ * single-threaded. */
 static inline struct pm_slot *pm_slots_get(struct pm_slots *s, pm_key key)
 {
     return s->dense ? pm_dense_slot(s, key) : pm_sparse_get(s, key);
@@ -142,9 +146,11 @@ static inline void pm_slots_prefetch(const struct pm_slots *s, pm_key key)
 }
 
 /* Calls visit for every slot that is not absent: dense in key order, sparse in order of creation. */
-void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot), void *arg);
+void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot),
+                    void *arg);
 
-/* Under the latch: gives the slot a zeroed block for an owned key (replica = false) or a replica; PM_OK or PM_E_MEMORY. */
+/* Under the latch: gives the slot a zeroed block for an owned key (replica = false) or a replica; PM_OK
+ * or PM_E_MEMORY. */
 int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica);
 /* Under the latch: gives the block back; the slot is absent afterwards. */
 void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Copying and adding short vectors of floats: lengths of 4 to some hundred, where a call of memcpy would cost more than
- * the copy. Four floats at a time, unaligned; no two arguments overlap. */
+/* Copying and adding short vectors of floats: lengths of 4 to some hundred, where a call of memcpy would
+ * cost more than the copy. Four floats at a time, unaligned; no two arguments overlap. */
 #ifndef PM_CORE_VECTOR_H
 #define PM_CORE_VECTOR_H
 
