@@ -11,8 +11,8 @@
  * A slot with a value points into a block: private bytes of the policy | value[len] | merged, sequence (u32)
  * | delta[len], all but the first two in replicas only. With `--values none` value and delta have no floats.
  * A replica's value includes its own updates; the delta holds those that the owner has not been sent,
- * `merged` how many pushes they are; `sequence` is the place of the last ROUND to the owner that had an entry of
- * the key. The value of a replica that is not ready means nothing.
+ * `merged` how many pushes they are; `sequence` is the place of the last ROUND to the owner that had an entry
+ * of the key. The value of a replica that is not ready means nothing.
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be
  * peeked at without it. One slot latch at a time; under it only the node's queue, dirty-list and pool latches
