@@ -44,7 +44,7 @@ static void ops_deliver(void *self, struct pm_ctx *ctx)
         ask_tick(n, agent, o->tick_at_ns);
         o->tick_at_ns = PM_TIME_NEVER;
     }
-    if (over && ctx->worker && !agent->receiving)
+    if (over && ctx->worker && !__atomic_load_n(&agent->receiving, __ATOMIC_RELAXED))
         real_transport_wait_credit(&n->transport);
 }
 
@@ -57,7 +57,10 @@ static int ops_block(void *self, struct pm_worker *worker)
     while (!failed && !real_transport_receive(&n->transport, worker->backend, PM_TIME_NEVER))
         failed = real_transport_failed(&n->transport);
     __atomic_fetch_sub(&n->blocked, 1u, __ATOMIC_RELAXED);
-    return real_transport_failed(&n->transport);
+    failed = real_transport_failed(&n->transport);
+    if (failed) /* the caller may free what an answer is being copied to */
+        real_transport_wait_quiet(&n->transport, worker->backend);
+    return failed;
 }
 
 /* The workload has computed already. */

@@ -189,6 +189,25 @@ struct step {
     uint32_t taken;         /* turns that were had */
 };
 
+/* Seen by whoever looks after a failure that this agent does not see in its step. */
+static void begin_step(struct real_agent *agent)
+{
+    __atomic_exchange_n(&agent->receiving, 1u, __ATOMIC_SEQ_CST);
+}
+
+static void end_step(struct real_agent *agent)
+{
+    __atomic_store_n(&agent->receiving, 0u, __ATOMIC_RELEASE);
+}
+
+void real_transport_wait_quiet(const struct real_transport *t, const struct real_agent *self)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (uint32_t i = 0; i <= t->config.workers; i++)
+        while (&t->agents[i] != self && __atomic_load_n(&t->agents[i].receiving, __ATOMIC_ACQUIRE))
+            sched_yield();
+}
+
 static int take_control(struct step *s, struct pm_message *m)
 {
     uint32_t *said = m->wire.kind == PM_MSG_HELLO ? &s->peer->ready : &s->peer->goodbye;
@@ -285,7 +304,9 @@ static void step_inbox(struct step *s)
     for (; m; m = next) {
         next = m->next;
         struct pm_error err = {.code = PM_OK};
-        if (take_message(s, m, &err) != PM_OK)
+        if (real_transport_failed(t))
+            pm_message_free(m);
+        else if (take_message(s, m, &err) != PM_OK)
             real_transport_fail(t, false, err.code, "node %u, with a message to itself: %s", t->config.rank,
                                 err.text);
     }
@@ -324,7 +345,7 @@ bool real_transport_receive(struct real_transport *t, struct real_agent *agent, 
         real_nap(&agent->sleeper, timeout_ns < nap_ns ? timeout_ns : nap_ns, &token);
     else
         n = real_sleep(&agent->sleeper, events, EVENTS_MAX, t->config.spin_ns, timeout_ns, &token);
-    agent->receiving = true;
+    begin_step(agent);
     if (agent->communicator)
         agent->woke_ns = real_clock_ns();
     step_events(&s, events, n);
@@ -335,14 +356,14 @@ bool real_transport_receive(struct real_transport *t, struct real_agent *agent, 
             __atomic_exchange_n(&t->leftovers, 0u, __ATOMIC_ACQ_REL))
             step_all(&s);
     }
-    agent->receiving = false;
+    end_step(agent);
     return token || real_take_token(&agent->sleeper);
 }
 
 void real_transport_sweep(struct real_transport *t)
 {
     struct step s = {.t = t, .agent = t->communicator};
-    t->communicator->receiving = true;
+    begin_step(t->communicator);
     step_all(&s);
-    t->communicator->receiving = false;
+    end_step(t->communicator);
 }

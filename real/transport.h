@@ -49,7 +49,7 @@ enum { REAL_SUB_READY = 1 };
 struct real_agent {
     struct real_sleeper sleeper;
     struct pm_ctx *ctx; /* handed through to handle and deliver */
-    bool receiving;     /* runs the receive step: what it delivers must not wait for credit */
+    uint32_t receiving; /* runs the receive step: what it delivers must not wait for credit; atomic */
     bool communicator;
     bool redundant;   /* was woken last for connections that others were busy with, and for nothing else */
     int64_t woke_ns;  /* communicator: when its last sleep ended */
@@ -111,6 +111,9 @@ void real_transport_sweep(struct real_transport *t);
 /* Ends the node: the first failure counts. Wakes every agent. `loss`: a connection was lost. Any thread. */
 int real_transport_fail(struct real_transport *t, bool loss, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* After a failure: waits until no other agent handles a message, and none will any more. Outside the receive
+ * step. */
+void real_transport_wait_quiet(const struct real_transport *t, const struct real_agent *self);
 static inline int real_transport_failed(const struct real_transport *t)
 {
     return __atomic_load_n(&t->failed, __ATOMIC_ACQUIRE);

@@ -54,6 +54,8 @@ struct cluster {
 };
 
 static uint64_t seed = 1;
+static uint32_t slow_began, slow_ended; /* handling of the message with sub SLOW; atomic */
+enum { SLOW = 2 };
 
 static struct pm_message *make_message(uint32_t from, uint32_t to, uint16_t lane, uint64_t number,
                                        uint32_t bytes)
@@ -94,6 +96,11 @@ static int handle(void *arg, struct pm_ctx *ctx, struct pm_message *message, str
         right = false;
     if (!right)
         __atomic_fetch_add(&m->disorder, 1u, __ATOMIC_RELAXED);
+    if (w->sub == SLOW) {
+        __atomic_store_n(&slow_began, 1u, __ATOMIC_RELEASE);
+        usleep(100000);
+        __atomic_store_n(&slow_ended, 1u, __ATOMIC_RELAXED);
+    }
     if (m->plan->answers && w->sub == 1)
         send_one(m, w->source, (uint16_t)(w->worker + LANES / 2), w->number, bytes, 0);
     pm_message_free(message);
@@ -283,6 +290,36 @@ static void test_order_spinning(void **state)
 {
     (void)state;
     run_order(0, 50000);
+}
+
+/* ---- The end of a node that has failed ---- */
+
+static void work_until_failure(struct member *m, uint32_t worker)
+{
+    if (m->rendezvous.rank == 1) {
+        send_one(m, 0, 0, 0, 16, SLOW);
+        return;
+    }
+    while (!__atomic_load_n(&slow_began, __ATOMIC_ACQUIRE))
+        usleep(1000);
+    real_transport_fail(&m->transport, false, PM_E_LIMIT, "a test");
+    real_transport_wait_quiet(&m->transport, &m->transport.agents[worker]);
+    assert_int_equal(__atomic_load_n(&slow_ended, __ATOMIC_RELAXED), 1);
+}
+
+/* Who frees what answers are copied to waits for those that are being handled. */
+static void test_quiet(void **state)
+{
+    (void)state;
+    struct cluster c;
+    const struct plan plan = {.nodes = 2, .workers = 1, .credit_bytes = 1 << 20, .work = work_until_failure};
+    slow_began = slow_ended = 0;
+    cluster_prepare(&c, &plan, 10000000000);
+    cluster_join(&c);
+    cluster_run(&c);
+    assert_int_equal(real_transport_failed(&c.members[0].transport), PM_E_LIMIT);
+    assert_int_equal(c.members[0].got, 1);
+    cluster_stop(&c, true);
 }
 
 /* ---- Flow control ---- */
@@ -578,7 +615,8 @@ int main(void)
         cmocka_unit_test(test_strangers),      cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_split_message),  cmocka_unit_test(test_lost_connection),
         cmocka_unit_test(test_goodbye),        cmocka_unit_test(test_order),
-        cmocka_unit_test(test_order_spinning), cmocka_unit_test(test_order_tiny_buffers),
+        cmocka_unit_test(test_order_spinning),
+        cmocka_unit_test(test_quiet), cmocka_unit_test(test_order_tiny_buffers),
         cmocka_unit_test(test_flood),          cmocka_unit_test(test_self_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
