@@ -2,6 +2,7 @@
 /* Making and unmaking a node, handling what arrives, and its accounts. */
 #include "core/node.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -390,4 +391,19 @@ uint32_t pm_worker_rank(const struct pm_worker *worker)
 pm_clock pm_worker_clock(const struct pm_worker *worker)
 {
     return __atomic_load_n(&worker->clock, __ATOMIC_ACQUIRE);
+}
+
+int pm_worker_fail(struct pm_worker *worker, int code, const char *fmt, ...)
+{
+    char text[PM_ERROR_TEXT_SIZE];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return pm_error_set(&worker->error, code, "%s", text);
+}
+
+const char *pm_worker_reason(const struct pm_worker *worker, int code)
+{
+    return worker->error.code == code ? worker->error.text : pm_strerror(code);
 }

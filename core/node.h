@@ -75,6 +75,7 @@ struct pm_worker {
     uint64_t collectives;         /* barriers, reductions and drains entered */
     int64_t compute_ns, wait_ns;
     struct pm_rng sample_rng;
+    struct pm_error error; /* why main fails, where it says more than its code (pm_worker_fail) */
     void *backend; /* for the backend's own use */
 };
 
@@ -129,6 +130,9 @@ size_t pm_node_describe_waits(const struct pm_node *node, char *text, size_t siz
 /* Main copy held here of a key, or NULL; for tests and for checks of a whole cluster in one process. The pointer is valid
  * until the node runs again. */
 const float *pm_node_owned_value(struct pm_node *node, pm_key key);
+
+/* Why main returned this code: what pm_worker_fail was told, or the code's own text. */
+const char *pm_worker_reason(const struct pm_worker *worker, int code);
 
 /* The training loop of one worker (job->main for experiments): epochs of batches, drain, evaluation, reports. arg unused. */
 int pm_train_worker(struct pm_worker *worker, void *arg);

@@ -57,6 +57,9 @@ int pm_drain(struct pm_worker *w);
  * between pm_drain and the next push. Blocks. */
 int pm_read_model(struct pm_worker *w, const pm_key *keys, size_t n, float *out);
 
+/* Says why this worker is about to fail with this code, for whoever reads of it; returns the code. */
+int pm_worker_fail(struct pm_worker *w, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 uint32_t pm_worker_rank(const struct pm_worker *w);
 pm_clock pm_worker_clock(const struct pm_worker *w);
 

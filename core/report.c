@@ -43,8 +43,28 @@ void pm_report_progress(struct pm_trainer *t)
     report(t, &r);
 }
 
-static void report_nodes(struct pm_trainer *t, uint32_t epoch)
+/* What must add up over the cluster when an epoch is drained. */
+static int check_cluster(struct pm_trainer *t, const struct pm_counters *sum, uint32_t epoch)
 {
+    const struct {
+        const char *what;
+        uint64_t one, other;
+    } lines[] = {
+        {"messages sent and received", sum->messages_sent, sum->messages_received},
+        {"bytes sent and received", sum->bytes_sent, sum->bytes_received},
+        {"updates pushed and applied", sum->updates_pushed, sum->updates_applied},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        if (lines[i].one != lines[i].other)
+            return pm_worker_fail(t->worker, PM_E_INTERNAL, "accounts of epoch %u do not add up: %s are %llu and %llu",
+                                  epoch, lines[i].what, (unsigned long long)lines[i].one,
+                                  (unsigned long long)lines[i].other);
+    return PM_OK;
+}
+
+static int report_nodes(struct pm_trainer *t, uint32_t epoch)
+{
+    struct pm_counters sum = {0};
     for (uint32_t i = 0; i < t->node->config.nodes; i++) {
         uint32_t bytes;
         const struct node_blob *blob = pm_gather_blob(t->node, i, &bytes);
@@ -54,8 +74,10 @@ static void report_nodes(struct pm_trainer *t, uint32_t epoch)
             memcpy(&r.u.node.counters, &blob->counters, sizeof blob->counters);
             r.u.node.memory_bytes = blob->memory_bytes;
         }
+        pm_counters_add(&sum, &r.u.node.counters);
         report(t, &r);
     }
+    return check_cluster(t, &sum, epoch);
 }
 
 static void set_metric(char *to, size_t size, const char *name)
@@ -103,7 +125,7 @@ int pm_report_epoch(struct pm_trainer *t, uint32_t epoch, bool evaluated)
     }
     if (rc == PM_OK && is_reporter(t)) {
         report_times(t, epoch, evaluated);
-        report_nodes(t, epoch);
+        rc = report_nodes(t, epoch);
         pm_gather_clear(t->node);
     }
     return rc == PM_OK ? pm_barrier(t->worker) : rc;

@@ -130,7 +130,7 @@ static void *run_worker(void *arg)
     int rc = n->job.main(w->core, n->job.main_arg);
     if (rc != PM_OK)
         real_transport_fail(&n->transport, false, rc, "node %u, worker %u: %s", n->config->rendezvous.rank,
-                            w->index, pm_strerror(rc));
+                            w->index, pm_worker_reason(w->core, rc));
     __atomic_fetch_sub(&n->running, 1u, __ATOMIC_ACQ_REL);
     real_wake(&n->transport.communicator->sleeper);
     return NULL;

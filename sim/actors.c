@@ -203,7 +203,7 @@ static void worker_main(int argc, char **argv)
     w->started_ns = sim_now_ns();
     int rc = sim->job.main(w->worker, sim->job.main_arg);
     if (rc != PM_OK)
-        sim_fail(sim, rc, "worker %u of node %u: %s", w->worker->index, node->id, pm_strerror(rc));
+        sim_fail(sim, rc, "worker %u of node %u: %s", w->worker->index, node->id, pm_worker_reason(w->worker, rc));
     sim_spend(&w->worker->ctx);
     settle(w);
     w->ended_ns = sim_now_ns();

@@ -33,7 +33,7 @@ fault core/a.c "int f(void) {\n$(lines 69 '    x();')}"
 fine core/a.c "const int t[] = {\n$(lines 100 '    1,')};"
 fault core/a.c "$(lines 600 'int x;')"
 fine core/a.c "$(lines 598 'int x;')"
-fault core/a.c "$(printf '/%111s' /)"
+fault core/a.c "$(printf '/%133s' /)"
 fault core/a.c '\tint x;'
 fault tests/a.sh 'echo '
 for call in strcpy strcat sprintf vsprintf gets rand srand alloca system exit _exit time; do

@@ -238,8 +238,11 @@ static void run_worker(void *arg)
 {
     struct agent *agent = arg;
     int code = agent->net->failed ? PM_OK : agent->net->job->main(agent->worker, agent->net->job->main_arg);
-    if (code != PM_OK)
+    if (code != PM_OK) {
+        if (!agent->net->failed && agent->worker->error.code == code)
+            agent->net->err = agent->worker->error;
         memnet_fail(agent->net, code);
+    }
     agent->state = AGENT_ENDED;
 }
 

@@ -66,7 +66,7 @@ FNR == 1 {
 }
 
 FNR <= 3 && /SPDX-License-Identifier: GPL-3.0-or-later/ { licensed = 1 }
-length($0) > 110 { say("line of " length($0) " characters, at most 110") }
+length($0) > 132 { say("line of " length($0) " characters, at most 132") }
 /[ \t]$/ { say("blank at the end of the line") }
 /\t/ && FILENAME != "Makefile" { say("tab") }
 /(^|[^A-Za-z0-9_])(TO[D]O|FIX[M]E|XX[X])([^A-Za-z0-9_]|$)/ { say("a note of something unfinished") }

@@ -275,7 +275,10 @@ static int zipf_evaluate(const void *state, void *ws, struct pm_worker *worker, 
     if (rc != PM_OK)
         return rc;
     if (totals[2] > 0)
-        return PM_E_LIMIT;
+        return pm_worker_fail(worker, PM_E_LIMIT,
+                              "%.0f counters have left the exact range below %d; fewer epochs, steps, keys per batch or "
+                              "writes, or more keys, keep them in",
+                              totals[2], EXACT_MAX);
     out->n_metrics = 1;
     out->metrics[0].name = "sum_error";
     out->metrics[0].value = fabs(totals[0] - totals[1]);
