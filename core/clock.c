@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Clocks: each worker's own, and the cluster's minimum, which nodes tell each other when their own minimum rises.
+/* Clocks: each worker's own, and the cluster's minimum, which nodes tell each other when their own minimum
+ * rises.
  *
- * A notice says: every update made here before clock c is on its way, and names how many rounds this node had begun to the
- * receiver then, because contexts of one node send in no fixed order; the receiver lets it count when it has handled those rounds.
- * A worker in a collective counts as infinite: what it has done is on its way. When a collective is released an
- * era begins, in which everybody counts as no more than the least clock of those who entered, until it says more.
- * Each notice says in which era it was sent; one from the era before counts up to that least clock, an older one
- * does not count. */
+ * A notice says: every update made here before clock c is on its way, and names how many rounds this node
+ * had begun to the receiver then, because contexts of one node send in no fixed order; the receiver lets it
+ * count when it has handled those rounds. A worker in a collective counts as infinite: what it has done is
+ * on its way. When a collective is released an era begins, in which everybody counts as no more than the
+ * least clock of those who entered, until it says more. Each notice says in which era it was sent; one from
+ * the era before counts up to that least clock, an older one does not count. */
 #include <stdlib.h>
 
 #include "core/internal.h"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Barrier, reduction and drain, with node 0 as the hub.
  *
- * A barrier is a reduction of no values. Each node's last arriving worker sends all its workers' doubles; the hub adds them in
- * rank order, so that sums are the same bits however messages travel. A drain is a barrier that is released by counting: in
- * waves every node reports updates pushed and applied, messages sent and received; once two successive waves report the same,
- * balanced numbers, no update and no message is under way (four-counter termination detection, Mattern 1987).      */
+ * A barrier is a reduction of no values. Each node's last arriving worker sends all its workers' doubles;
+ * the hub adds them in rank order, so that sums are the same bits however messages travel. A drain is a
+ * barrier that is released by counting: in waves every node reports updates pushed and applied, messages
+ * sent and received; once two successive waves report the same, balanced numbers, no update and no message
+ * is under way (four-counter termination detection, Mattern 1987). */
 #include <stdlib.h>
 
 #include "core/internal.h"
