@@ -352,16 +352,26 @@ static void install(struct pm_ctx *ctx, pm_key key, uint64_t stamp, uint32_t seq
         pm_queue_retry(ctx, key);
 }
 
+/* Has this node asked for a fresh value, which only the owner may give? */
+static bool awaits_answer(const struct pm_node *node, pm_key key, pm_node_id from)
+{
+    struct pm_slot *slot = pm_slots_find(&node->slots, key);
+    if (!slot || from != pm_owner_at_start(node, key))
+        return false;
+    pm_slot_lock(&node->slots, slot);
+    bool awaits = slot->flags & PM_SLOT_REFRESHING;
+    pm_slot_unlock(&node->slots, slot);
+    return awaits;
+}
+
 int pm_handle_answer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
 {
     struct pm_node *node = ctx->node;
     int rc = pm_check_keys(node, m, false, err);
     const pm_key *keys = pm_message_keys(m);
-    for (uint32_t i = 0; rc == PM_OK && i < m->wire.n_keys; i++) {
-        struct pm_slot *slot = pm_slots_find(&node->slots, keys[i]);
-        if (!slot || !(slot->flags & PM_SLOT_REFRESHING))
+    for (uint32_t i = 0; rc == PM_OK && i < m->wire.n_keys; i++)
+        if (!awaits_answer(node, keys[i], m->wire.source))
             rc = pm_bad(err, m, "key (no refresh was asked for)");
-    }
     if (rc != PM_OK)
         return rc;
     const uint64_t *stamps = pm_message_meta(m);

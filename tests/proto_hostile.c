@@ -207,6 +207,62 @@ static void answers_without_a_question(void **state)
     tear_down(a);
 }
 
+static enum pm_verdict refreshing_usable(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_key key,
+                                         struct pm_slot *slot, enum pm_op_kind op)
+{
+    (void)state, (void)worker, (void)op;
+    if (slot->flags & PM_SLOT_READY)
+        return PM_USE;
+    pm_refresh(ctx, key, slot, 0);
+    return PM_WAIT;
+}
+
+static int refreshing_init(struct pm_node *node, void *state, const struct pm_values *options,
+                           struct pm_traits *traits, struct pm_error *err)
+{
+    traits->replicates = traits->gate_replicas = true;
+    return gated_init(node, state, options, traits, err);
+}
+
+/* Reads make replicas. */
+static const struct pm_policy refreshing = {
+    .abi = PM_POLICY_ABI, .name = "refreshing", .init = refreshing_init, .usable = refreshing_usable};
+
+static struct pm_message *fresh_value(pm_node_id from, pm_key key)
+{
+    const struct pm_shape shape = {.n_keys = 1, .n_floats = 4, .with_values = true};
+    struct pm_message *m = pm_message_new(PM_MSG_ANSWER, &shape);
+    assert_non_null(m);
+    m->wire.source = m->wire.origin = from;
+    *pm_message_keys(m) = key;
+    memset(pm_message_meta(m), 0, 8);
+    for (int i = 0; i < 4; i++)
+        pm_message_values(m)[i] = (float)from;
+    return m;
+}
+
+/* Only a key's owner says what its value is, and only when it is asked. */
+static void values_from_strangers(void **state)
+{
+    (void)state;
+    struct alone *a = set_up(&refreshing, 4);
+    struct pm_worker *w = pm_node_worker(a->node, 0);
+    pm_key key = find_key(a, 0, false);
+    pm_node_id owner = pm_owner_at_start(a->node, key);
+    float values[4] = {0};
+    assert_int_equal(give(a, fresh_value(owner, key)), PM_E_MESSAGE);
+    pm_ticket ticket = pm_pull(w, &key, 1, values);
+    assert_true(ticket > PM_DONE);
+    assert_int_equal(a->sent->wire.kind, PM_MSG_ROUND);
+    assert_int_equal(give(a, fresh_value(3 - owner, key)), PM_E_MESSAGE);
+    assert_true(values[0] == 0);
+    assert_int_equal(give(a, fresh_value(owner, key)), PM_OK);
+    assert_int_equal(pm_wait(w, ticket), PM_OK);
+    assert_true(values[3] == (float)owner);
+    assert_int_equal(give(a, fresh_value(owner, key)), PM_E_MESSAGE);
+    tear_down(a);
+}
+
 /* ---- exchange --------------------------------------------------------------------------------------- */
 
 static struct pm_message *half(enum pm_message_kind kind, pm_node_id from, uint64_t round, uint16_t last)
@@ -260,6 +316,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_too_long),
         cmocka_unit_test(answers_without_a_question),
+        cmocka_unit_test(values_from_strangers),
         cmocka_unit_test(halves_that_end_twice),
         cmocka_unit_test(exchange_without_replicas),
     };

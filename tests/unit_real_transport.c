@@ -19,7 +19,7 @@
 #include "real/join.h"
 #include "real/transport.h"
 
-enum { NODES_MAX = 3, WORKERS_MAX = 3, LANES = 16 };
+enum { NODES_MAX = 3, WORKERS_MAX = 3, LANES = 16, SLOW = 2 };
 
 struct member;
 
@@ -55,7 +55,6 @@ struct cluster {
 
 static uint64_t seed = 1;
 static uint32_t slow_began, slow_ended; /* handling of the message with sub SLOW; atomic */
-enum { SLOW = 2 };
 
 static struct pm_message *make_message(uint32_t from, uint32_t to, uint16_t lane, uint64_t number,
                                        uint32_t bytes)
