@@ -234,7 +234,7 @@ install: all
 	$(if $(PROGRAM),$(Q)install -m 755 $(PROGRAM) $(DESTDIR)$(bindir)/pmlab)
 	$(if $(SIM),$(Q)install -m 644 $(SIM) $(DESTDIR)$(libdir)/pmlab/pmlab-sim.so)
 	$(Q)install -m 644 $(LIBRARY) $(DESTDIR)$(libdir)/libpmlab.a
-	$(Q)install -m 644 core/*.h $(DESTDIR)$(includedir)/pmlab/core/
+	$(Q)install -m 644 $$(grep -L 'Not installed' core/*.h) $(DESTDIR)$(includedir)/pmlab/core/
 	$(if $(wildcard plots/*),$(Q)cp -R plots/. $(DESTDIR)$(datadir)/pmlab/plots/)
 	$(if $(wildcard docs/pmlab.1),$(Q)install -m 644 docs/pmlab.1 $(DESTDIR)$(datadir)/man/man1/pmlab.1)
 	@printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \

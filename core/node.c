@@ -330,7 +330,9 @@ int64_t pm_node_tick(struct pm_ctx *ctx, int64_t now_ns)
     struct pm_node *node = ctx->node;
     if (!node->policy->round)
         return PM_TIME_NEVER;
-    if (!__atomic_load_n(&node->paused, __ATOMIC_ACQUIRE) && now_ns >= node->next_round_ns)
+    if (__atomic_load_n(&node->paused, __ATOMIC_ACQUIRE))
+        return PM_TIME_NEVER; /* whoever ends the pause asks for a tick */
+    if (now_ns >= node->next_round_ns)
         node->next_round_ns = node->policy->round(ctx, node->policy_state, now_ns);
     return node->next_round_ns;
 }

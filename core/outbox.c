@@ -42,9 +42,9 @@ void pm_wake(struct pm_ctx *ctx, uint32_t worker)
 {
     struct pm_outbox *o = &ctx->outbox;
     struct pm_worker *w = &ctx->node->workers[worker];
-    /* pairs with pm_block: what was completed, then blocked is read */
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (!__atomic_load_n(&w->blocked, __ATOMIC_RELAXED) || o->wake_listed[worker])
+    /* A full barrier between what was completed and this look at `blocked`; it pairs with the worker's store to `blocked`
+     * before its last look at what it waits for. */
+    if (!__atomic_fetch_add(&w->blocked, 0u, __ATOMIC_SEQ_CST) || o->wake_listed[worker])
         return;
     o->wake_listed[worker] = 1;
     o->wakes[o->n_wakes++] = (uint16_t)worker;

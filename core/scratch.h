@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Reusable arrays of a context, so that the path of an access allocates nothing once they have grown. A context's alone. */
+/* Reusable arrays of a context, so that the path of an access allocates nothing once they have grown. A context's alone.
+ * Not installed. */
 #ifndef PM_CORE_SCRATCH_H
 #define PM_CORE_SCRATCH_H
 

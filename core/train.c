@@ -191,6 +191,15 @@ static void begin_epoch(struct pm_trainer *t, uint32_t epoch)
         t->steps_all = t->n_batches * t->job->epochs;
 }
 
+static void pause_rounds(struct pm_trainer *t, bool pause)
+{
+    if (t->worker->index != 0)
+        return;
+    __atomic_store_n(&t->node->paused, pause, __ATOMIC_RELEASE);
+    if (!pause)
+        pm_tick_at(&t->worker->ctx, now(t));
+}
+
 static int train_epoch(struct pm_trainer *t, uint32_t epoch)
 {
     begin_epoch(t, epoch);
@@ -200,7 +209,7 @@ static int train_epoch(struct pm_trainer *t, uint32_t epoch)
     t->worker->ctx.uncharged = false;
     if (rc != PM_OK)
         return rc;
-    __atomic_store_n(&t->node->paused, 0, __ATOMIC_RELEASE);
+    pause_rounds(t, false);
     rc = pm_barrier(t->worker);
     t->began_ns = now(t);
     if (rc == PM_OK)
@@ -242,7 +251,7 @@ static int finish_epoch(struct pm_trainer *t, uint32_t epoch)
         return rc;
     if (t->workload->epoch_end)
         t->workload->epoch_end(t->state, t->ws, epoch, t->loss);
-    __atomic_store_n(&t->node->paused, 1, __ATOMIC_RELEASE);
+    pause_rounds(t, true);
     bool evaluated = is_evaluated(t->job, epoch, t->out_of_time || epoch + 1 == t->job->epochs);
     int64_t before = now(t);
     t->evaluation = (struct pm_evaluation){0};

@@ -12,12 +12,13 @@ policies=
 for policy in single classic full full:syncs_per_second=200 kv; do
     if "$pmlab" list policies | grep -q "^${policy%%:*} "; then policies=$policies${policies:+,}$policy; fi
 done
-data=(--workload mf --workload.rows 20000 --workload.cols 2000 --workload.cells 100k)
+data=(--workload mf --workload.rows 4000 --workload.cols 500 --workload.cells 100k --workload.truth_rank 4
+    --workload.lambda 0.02)
 
-echo "Matrix factorisation (20,000 x 2,000, 100,000 generated ratings) on a simulated cluster:"
+echo "Matrix factorisation (4,000 x 500, 100,000 generated ratings) on a simulated cluster:"
 echo "8 nodes x 2 workers of 100 Mflop/s, 10 Gbit/s, 20 us; one node x 2 workers as the baseline."
 echo
-"$pmlab" compare --policies "$policies" "${data[@]}" --nodes 8 --workers 2 --speed 100Mf --epochs 3 --jobs 2 \
+"$pmlab" compare --policies "$policies" "${data[@]}" --nodes 8 --workers 2 --speed 100Mf --epochs 5 --jobs 2 \
     --db "$out/results.db" --name demo
 "$pmlab" figure epoch_time --jobs 2 --db "$out/results.db" --output "$out" --quiet
 "$pmlab" report --db "$out/results.db" --output "$out/report.html" --quiet
