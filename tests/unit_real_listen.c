@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Listening sockets of the real backend: ranges of ports, and ports that are taken. */
+/* Listening sockets of the real backend: ranges of ports, ports that are taken, and a roll call that one misses. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -49,11 +50,53 @@ static void test_port_range(void **state)
     }
 }
 
+struct caller {
+    struct real_rendezvous rendezvous;
+    pthread_t thread;
+    struct pm_error err;
+};
+
+static void *join(void *arg)
+{
+    struct caller *c = arg;
+    struct real_link links[3];
+    return real_join(&c->rendezvous, links, &c->err) == PM_E_PEER ? c : NULL;
+}
+
+static void test_missing_rank(void **state)
+{
+    (void)state;
+    const struct real_port_range any = {0, 0};
+    struct sockaddr_in addresses[3];
+    struct caller callers[2];
+    struct pm_error err = {.code = PM_OK};
+    int listeners[3];
+    assert_int_equal(real_listen(&any, 3, addresses, listeners, &err), PM_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        callers[i].rendezvous = (struct real_rendezvous){.rank = i,
+                                                         .nodes = 3,
+                                                         .job = 4711,
+                                                         .listener = listeners[i],
+                                                         .addresses = addresses,
+                                                         .timeout_ns = 300000000};
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, join, &callers[i]), 0);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        void *refused = NULL;
+        pthread_join(callers[i].thread, &refused);
+        assert_non_null(refused);
+        assert_non_null(strstr(callers[i].err.text, "1 of 3 nodes did not join within 0.3 s: rank 2"));
+    }
+    for (int i = 0; i < 3; i++)
+        close(listeners[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_port_taken),
         cmocka_unit_test(test_port_range),
+        cmocka_unit_test(test_missing_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
