@@ -73,12 +73,13 @@ int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes)
             rc = pm_block(w);
         __atomic_store_n(&w->blocked, 0, __ATOMIC_RELAXED);
     }
+    for (uint32_t i = 0; rc == PM_OK && i < node->config.nodes; i++)
+        if (node->gather.from[i]->wire.length_bytes != m->wire.length_bytes)
+            rc = PM_E_MESSAGE;
     return rc;
 }
 
-const void *pm_gather_blob(struct pm_node *node, pm_node_id of, uint32_t *bytes)
+const void *pm_gather_blob(struct pm_node *node, pm_node_id of)
 {
-    struct pm_message *m = node->gather.from[of];
-    *bytes = m->wire.length_bytes - PM_WIRE_BYTES;
-    return pm_message_blob(m);
+    return pm_message_blob(node->gather.from[of]);
 }

@@ -306,10 +306,10 @@ int pm_handle_collective(struct pm_ctx *ctx, struct pm_message *m, struct pm_err
 int pm_gather_init(struct pm_node *node);
 void pm_gather_fini(struct pm_node *node);
 int pm_handle_stats(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
-/* Collective over worker 0 of each node, between barriers: each gives a blob; at node 0 it waits for all, and blob(i) is node
- * i's until pm_gather_clear. PM_OK, or what blocking returned. */
+/* Collective over worker 0 of each node, between barriers: each gives a blob of the same length; at node 0 it waits for
+ * all, and blob(i) is node i's until pm_gather_clear. PM_OK, what blocking returned, PM_E_MESSAGE (another length). */
 int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes);
-const void *pm_gather_blob(struct pm_node *node, pm_node_id of, uint32_t *bytes);
+const void *pm_gather_blob(struct pm_node *node, pm_node_id of);
 void pm_gather_clear(struct pm_node *node);
 
 /* ---- samples (sample.c) ---- */

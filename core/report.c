@@ -66,14 +66,11 @@ static int report_nodes(struct pm_trainer *t, uint32_t epoch)
 {
     struct pm_counters sum = {0};
     for (uint32_t i = 0; i < t->node->config.nodes; i++) {
-        uint32_t bytes;
-        const struct node_blob *blob = pm_gather_blob(t->node, i, &bytes);
+        const struct node_blob *blob = pm_gather_blob(t->node, i);
         struct pm_record r = {.kind = PM_RECORD_NODE, .epoch = epoch};
         r.u.node.node = i;
-        if (bytes == sizeof *blob) {
-            memcpy(&r.u.node.counters, &blob->counters, sizeof blob->counters);
-            r.u.node.memory_bytes = blob->memory_bytes;
-        }
+        r.u.node.counters = blob->counters;
+        r.u.node.memory_bytes = blob->memory_bytes;
         pm_counters_add(&sum, &r.u.node.counters);
         report(t, &r);
     }
@@ -152,10 +149,8 @@ static void report_latencies(struct pm_trainer *t)
         struct pm_record r = {.kind = PM_RECORD_LATENCY};
         r.u.latency.quantity = q;
         for (uint32_t i = 0; i < t->node->config.nodes; i++) {
-            uint32_t bytes;
-            const struct pm_histogram *of = pm_gather_blob(t->node, i, &bytes);
-            if (bytes == PM_QUANTITIES * sizeof *of)
-                pm_histogram_merge(&r.u.latency.histogram, &of[q]);
+            const struct pm_histogram *of = pm_gather_blob(t->node, i);
+            pm_histogram_merge(&r.u.latency.histogram, &of[q]);
         }
         if (r.u.latency.histogram.count)
             report(t, &r);

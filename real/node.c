@@ -266,8 +266,8 @@ static int open_transport(struct real_node *n, struct pm_error *err)
 /* The end of a node in which no thread but this one runs. */
 static void close_node(struct real_node *n, struct pm_error *err)
 {
-    if (err->code == PM_OK && pm_node_check_accounts(n->core, err) != PM_OK)
-        pm_error_wrap(err, err->code, "node %u", n->config->rendezvous.rank);
+    if (err->code == PM_OK)
+        pm_node_check_accounts(n->core, err);
     pm_node_destroy(n->core);
     real_transport_close(&n->transport);
     pm_job_close(&n->job, &n->opened);

@@ -311,6 +311,36 @@ static void exchange_without_replicas(void **state)
     tear_down(a);
 }
 
+/* ---- statistics ------------------------------------------------------------------------------------- */
+
+static struct pm_message *statistics(pm_node_id from, uint32_t bytes)
+{
+    struct pm_message *m =
+        pm_message_new(PM_MSG_STATS, &(struct pm_shape){.blob_bytes = bytes, .with_values = true});
+    assert_non_null(m);
+    memset(pm_message_blob(m), 1, bytes);
+    m->wire.source = m->wire.origin = from;
+    return m;
+}
+
+static void statistics_of_another_length(void **state)
+{
+    (void)state;
+    const uint64_t own[2] = {7, 7};
+    struct alone *a = set_up(&pm_policy_classic, 4);
+    struct pm_worker *w = pm_node_worker(a->node, 0);
+    assert_int_equal(give(a, statistics(1, 16)), PM_OK);
+    assert_int_equal(give(a, statistics(1, 16)), PM_E_MESSAGE);
+    assert_int_equal(give(a, statistics(2, 8)), PM_OK);
+    assert_int_equal(pm_gather(w, own, sizeof own), PM_E_MESSAGE);
+    pm_gather_clear(a->node);
+    assert_int_equal(give(a, statistics(2, 16)), PM_OK);
+    assert_int_equal(give(a, statistics(1, 16)), PM_OK);
+    assert_int_equal(pm_gather(w, own, sizeof own), PM_OK);
+    assert_memory_equal(pm_gather_blob(a->node, 0), own, sizeof own);
+    tear_down(a);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +349,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(values_from_strangers),
         cmocka_unit_test(halves_that_end_twice),
         cmocka_unit_test(exchange_without_replicas),
+        cmocka_unit_test(statistics_of_another_length),
     };
     return repeat_main(argc, argv, "hostile", tests, sizeof tests / sizeof *tests);
 }
