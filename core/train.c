@@ -184,7 +184,8 @@ static int run_batches(struct pm_trainer *t)
 static void begin_epoch(struct pm_trainer *t, uint32_t epoch)
 {
     uint64_t all = t->workload->epoch_begin(t->state, t->ws, epoch);
-    t->n_batches = (uint64_t)ceil((double)all * t->job->epoch_fraction);
+    /* 0.07 x 100 is a little more than 7, and not meant to be 8 */
+    t->n_batches = (uint64_t)ceil((double)all * t->job->epoch_fraction * (1 - 1e-12));
     t->planned = t->computed = t->steps = 0;
     t->loss = 0;
     if (epoch == 0)
