@@ -21,8 +21,10 @@ echo
 "$pmlab" compare --policies "$policies" "${data[@]}" --nodes 8 --workers 2 --speed 100Mf --epochs 5 --jobs 2 \
     --db "$out/results.db" --name demo
 "$pmlab" figure epoch_time --jobs 2 --db "$out/results.db" --output "$out" --quiet
+"$pmlab" figure quality_over_time --jobs 2 --db "$out/results.db" --output "$out" --quiet
 "$pmlab" report --db "$out/results.db" --output "$out/report.html" --quiet
 echo
 echo "$out/results.db       all runs: $pmlab show --db $out/results.db"
 echo "$out/epoch_time.svg   epoch time and speed-up over nodes (also .png, and its data)"
+echo "$out/quality_over_time.svg"
 echo "$out/report.html      all of it in one page"
