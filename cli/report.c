@@ -88,8 +88,9 @@ static int put_comparisons(struct report *r, const char *experiment)
         &r->db, &t, r->err,
         "WITH last AS (SELECT max(run_id) AS run_id, policy, nodes FROM run WHERE experiment_hash = ?1"
         "  AND status = 'finished' GROUP BY config_hash)"
-        " SELECT n.nodes, (SELECT json_group_array(run_id) FROM last l WHERE l.nodes = n.nodes OR l.policy = "
-        "'single')"
+        " SELECT n.nodes, (SELECT json_group_array(run_id) FROM (SELECT run_id FROM last l"
+        "  WHERE l.nodes = n.nodes OR l.policy = 'single' ORDER BY l.policy <> 'single',"
+        "  (SELECT avg(epoch_s) FROM epoch e WHERE e.run_id = l.run_id), run_id))"
         " FROM (SELECT DISTINCT nodes FROM last WHERE policy <> 'single' OR (SELECT count(*) FROM last) = 1) "
         "n"
         " ORDER BY n.nodes",
@@ -177,17 +178,18 @@ static int put_experiments(struct report *r)
         &r->db, &t, r->err,
         "SELECT experiment_hash, workload || CASE workload_options WHEN '' THEN '' ELSE ':' || "
         "workload_options END,"
-        " backend, workers, seed, json_group_array(run_id), max(run_id), max(network), max(platform)"
+        " backend, workers, seed, json_group_array(run_id), max(run_id), max(network), max(platform),"
+        " (SELECT count(*) FROM epoch e WHERE e.run_id = max(r.run_id))"
         " FROM (SELECT * FROM run WHERE run_id IN (SELECT max(run_id) FROM run WHERE status = 'finished'"
-        "  GROUP BY config_hash)) GROUP BY experiment_hash ORDER BY max(run_id) DESC LIMIT 20",
+        "  GROUP BY config_hash)) r GROUP BY experiment_hash ORDER BY max(run_id) DESC LIMIT 20",
         "");
     if (rc == PM_OK && t.rows == 0)
         fputs("<p>No finished runs.</p>\n", r->html);
     for (size_t row = 0; rc == PM_OK && row < t.rows; row++) {
         fputs("<h2>", r->html);
         put_text(r->html, results_cell(&t, row, 1));
-        fprintf(r->html, "</h2>\n<p>backend %s, %s workers per node, seed %s", results_cell(&t, row, 2),
-                results_cell(&t, row, 3), results_cell(&t, row, 4));
+        fprintf(r->html, "</h2>\n<p>backend %s, %s workers per node, %s epochs, seed %s", results_cell(&t, row, 2),
+                results_cell(&t, row, 3), results_cell(&t, row, 9), results_cell(&t, row, 4));
         if (results_cell(&t, row, 7) != NULL)
             fprintf(r->html, ", network model %s", results_cell(&t, row, 7));
         fputs("</p>\n", r->html);
