@@ -45,8 +45,7 @@ static int alike(void *arg, struct memnet *net, struct pm_error *err)
         struct pm_counters c;
         pm_node_counters(node, &c);
         if (i > 0 && c.rounds != rounds)
-            return pm_error_set(err, PM_E_INTERNAL, "node %u took part in %" PRIu64 " rounds, not %" PRIu64,
-                                i, c.rounds, rounds);
+            return pm_error_set(err, PM_E_INTERNAL, "node %u took part in %" PRIu64 " rounds, not %" PRIu64, i, c.rounds, rounds);
         rounds = c.rounds;
         for (pm_key key = 0; key < KEYS; key++) {
             const struct pm_slot *mine = pm_slots_find(&node->slots, key);
@@ -54,10 +53,8 @@ static int alike(void *arg, struct memnet *net, struct pm_error *err)
             const struct pm_slot *main_copy = pm_slots_find(&owner->slots, key);
             float initial[LENGTH];
             pm_initial_value(node, key, initial);
-            if (memcmp(mine ? mine->value : initial, main_copy ? main_copy->value : initial,
-                       sizeof initial) != 0)
-                return pm_error_set(err, PM_E_INTERNAL,
-                                    "node %u has other bits of key %" PRIu64 " than its owner", i, key);
+            if (memcmp(mine ? mine->value : initial, main_copy ? main_copy->value : initial, sizeof initial) != 0)
+                return pm_error_set(err, PM_E_INTERNAL, "node %u has other bits of key %" PRIu64 " than its owner", i, key);
         }
     }
     return PM_OK;
@@ -70,8 +67,8 @@ static uint64_t total_rounds(const struct memnet_result *result, uint32_t nodes)
 }
 
 /* Runs `main` under full on a cluster that the seed chooses. */
-static void run(int (*main_of_worker)(struct pm_worker *, void *), const char *test, uint64_t seed,
-                struct seen *seen, struct memnet_result *result, uint32_t *nodes)
+static void run(int (*main_of_worker)(struct pm_worker *, void *), const char *test, uint64_t seed, struct seen *seen,
+                struct memnet_result *result, uint32_t *nodes)
 {
     static const struct testload_shape shape = {.keys = KEYS, .length = LENGTH};
     const struct pm_policy *full = NULL;
@@ -81,9 +78,7 @@ static void run(int (*main_of_worker)(struct pm_worker *, void *), const char *t
     assert_non_null(full);
     struct testjob t;
     struct pm_error err = {0};
-    assert_int_equal(
-        testjob_init(&t, full, seed % 2 ? "syncs_per_second=10000" : "syncs_per_second=0", &shape, &err),
-        PM_OK);
+    assert_int_equal(testjob_init(&t, full, seed % 2 ? "syncs_per_second=10000" : "syncs_per_second=0", &shape, &err), PM_OK);
     t.job.nodes = *nodes = 2 + (uint32_t)(seed % 4);
     t.job.workers = 1 + (uint32_t)(seed / 4 % 2);
     t.job.max_message = seed % 3 ? 0 : 120;
@@ -112,7 +107,7 @@ static void each_seed(int (*main_of_worker)(struct pm_worker *, void *), const c
                       void (*check)(const struct seen *, const struct memnet_result *, uint32_t nodes))
 {
     uint64_t first = repeat_number("PM_SEED", 1),
-             end = getenv("PM_SEED") ? first + 1 : repeat_number("SEEDS", SEEDS);
+             end = getenv("PM_SEED") ? first + 1 : repeat_number("SEEDS", SEEDS / REPEAT_SHARE);
     for (uint64_t seed = first; seed < end; seed++) {
         struct seen seen = {0};
         struct memnet_result result;

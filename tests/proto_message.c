@@ -182,8 +182,7 @@ static void random_headers(void **state)
         accepted += code == PM_OK;
         if (code != PM_OK)
             continue;
-        uint64_t body = PM_WIRE_BYTES + 4ull * wire.n_floats +
-                        (uint64_t)wire.n_keys * (pm_key_bytes(&wire) + pm_meta_bytes(&wire));
+        uint64_t body = PM_WIRE_BYTES + 4ull * wire.n_floats + (uint64_t)wire.n_keys * (pm_key_bytes(&wire) + pm_meta_bytes(&wire));
         assert_true(body <= wire.length_bytes);
         assert_int_equal(pm_body_bytes(&wire), body);
     }
@@ -207,8 +206,7 @@ static uint64_t hash_slots(struct pm_node *node, uint64_t hash)
         uint32_t floats = slot->value ? pm_length(node, key) : 0;
         if (slot->state == PM_SLOT_REPLICA)
             floats = 2 * floats + 1;
-        hash = pm_hash_bytes(&slot->state, offsetof(struct pm_slot, value) - offsetof(struct pm_slot, state),
-                             hash);
+        hash = pm_hash_bytes(&slot->state, offsetof(struct pm_slot, value) - offsetof(struct pm_slot, state), hash);
         hash = pm_hash_bytes(slot->value, floats * sizeof(float), hash);
     }
     return hash;
@@ -247,8 +245,7 @@ static struct pm_message *copy_of(const struct pm_message *m)
 /* A number near a border that a check may have got wrong. */
 static uint64_t nasty(struct pm_rng *rng)
 {
-    const uint64_t numbers[] = {
-        0, 1, 2, 3, 63, 64, 255, 256, 65535, 65536, UINT32_MAX, UINT32_MAX - 1, INT64_MAX, UINT64_MAX};
+    const uint64_t numbers[] = {0, 1, 2, 3, 63, 64, 255, 256, 65535, 65536, UINT32_MAX, UINT32_MAX - 1, INT64_MAX, UINT64_MAX};
     return numbers[pm_rng_below(rng, sizeof numbers / sizeof *numbers)] + pm_rng_below(rng, 2);
 }
 
@@ -267,8 +264,7 @@ static void mutate(struct pm_rng *rng, struct pm_message *m)
         if (what == 0) /* not in the values: any are good */
             bytes[pm_rng_below(rng, m->stored_bytes - value_bytes)] ^= (char)(1u << pm_rng_below(rng, 8));
         else if (what == 1 && m->wire.n_keys && m->stored_bytes >= PM_WIRE_BYTES + 8)
-            memcpy(bytes + PM_WIRE_BYTES + 4 * pm_rng_below(rng, (m->stored_bytes - PM_WIRE_BYTES - 4) / 4),
-                   &number, 8);
+            memcpy(bytes + PM_WIRE_BYTES + 4 * pm_rng_below(rng, (m->stored_bytes - PM_WIRE_BYTES - 4) / 4), &number, 8);
         else
             memcpy(bytes + fields[f].at, &number, fields[f].bytes);
     }
@@ -317,8 +313,7 @@ static struct pm_message *pick(struct fuzz *fuzz, struct memnet *net)
     uint64_t seen = 0;
     for (uint32_t c = 0; c < net->n_channels; c++)
         for (const struct pm_message *m = net->channels[c].first; m; m = m->next)
-            if (net->agents[memnet_communicator(net, m->destination)].state == AGENT_IDLE &&
-                pm_rng_below(&fuzz->rng, ++seen) == 0)
+            if (net->agents[memnet_communicator(net, m->destination)].state == AGENT_IDLE && pm_rng_below(&fuzz->rng, ++seen) == 0)
                 found = m;
     return found ? copy_of(found) : NULL;
 }
@@ -359,15 +354,12 @@ static int fuzz_run(struct fuzz *fuzz, uint64_t seed, struct pm_error *err)
         c = contract_case_at(pm_rng_below(&fuzz->rng, n));
     while (c->without_values);
     struct testjob t;
-    assert_int_equal(testjob_init(&t, fuzz->policy->policy, fuzz->policy->options,
-                                  c->shape.keys ? &c->shape : &shape, err),
-                     PM_OK);
+    assert_int_equal(testjob_init(&t, fuzz->policy->policy, fuzz->policy->options, c->shape.keys ? &c->shape : &shape, err), PM_OK);
     testjob_cluster(&t, 3, 2);
     t.job.max_message = c->max_message;
     t.job.main = c->main;
     t.job.main_arg = (void *)c;
-    struct memnet_config config = {
-        .seed = seed, .after_event = inject, .arg = fuzz, .postpone_percent = 10, .latches = true};
+    struct memnet_config config = {.seed = seed, .after_event = inject, .arg = fuzz, .postpone_percent = 10, .latches = true};
     fuzz->at_event = pm_rng_below(&fuzz->rng, 1u << (4 + pm_rng_below(&fuzz->rng, 6)));
     int code = memnet_run(&t.job, &config, NULL, err);
     testjob_free(&t);
@@ -377,7 +369,7 @@ static int fuzz_run(struct fuzz *fuzz, uint64_t seed, struct pm_error *err)
 static void mutated_messages(void **state)
 {
     (void)state;
-    uint64_t first = repeat_number("PM_SEED", 1), runs = getenv("PM_SEED") ? 1 : repeat_number("RUNS", RUNS);
+    uint64_t first = repeat_number("PM_SEED", 1), runs = getenv("PM_SEED") ? 1 : repeat_number("RUNS", RUNS / REPEAT_SHARE);
     uint64_t refused = 0, taken = 0;
     struct contract_policy policy;
     size_t n_policies = 0;
@@ -430,9 +422,8 @@ static void seek(void *arg, struct pm_message *m)
 {
     struct replay *replay = arg;
     const struct pm_message *s = replay->sought;
-    replay->in_flight |= m->wire.kind == PM_MSG_REPLY && m->destination == s->destination &&
-                         m->wire.source == s->wire.source && m->wire.worker == s->wire.worker &&
-                         m->wire.request == s->wire.request && m->wire.first == s->wire.first;
+    replay->in_flight |= m->wire.kind == PM_MSG_REPLY && m->destination == s->destination && m->wire.source == s->wire.source &&
+                         m->wire.worker == s->wire.worker && m->wire.request == s->wire.request && m->wire.first == s->wire.first;
 }
 
 /* Gives a node an answer once more that it has handled. */
@@ -460,7 +451,7 @@ static int answer_again(void *arg, struct memnet *net, struct pm_error *err)
 static void answers_that_come_again(void **state)
 {
     (void)state;
-    uint64_t first = repeat_number("PM_SEED", 1), runs = getenv("PM_SEED") ? 1 : AGAIN_RUNS, refused = 0;
+    uint64_t first = repeat_number("PM_SEED", 1), runs = getenv("PM_SEED") ? 1 : AGAIN_RUNS / REPEAT_SHARE, refused = 0;
     static const struct testload_shape shape = {.keys = 64, .length = 4};
     struct contract_policy policy;
     for (size_t i = 0; contract_policy_at(i, &policy); i++)
@@ -474,8 +465,7 @@ static void answers_that_come_again(void **state)
             const struct contract_case *c = &contract_collective[2];
             t.job.main = c->main;
             t.job.main_arg = (void *)c;
-            struct memnet_config config = {
-                .seed = seed, .sent = keep_reply, .after_event = answer_again, .arg = &replay};
+            struct memnet_config config = {.seed = seed, .sent = keep_reply, .after_event = answer_again, .arg = &replay};
             repeat_note(seed, "", "answers_that_come_again");
             int code = memnet_run(&t.job, &config, NULL, &err);
             for (int k = 0; k < KEPT; k++)

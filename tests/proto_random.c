@@ -47,7 +47,7 @@ static void programs(void **state)
     const struct contract_policy *policy = *state;
     struct memnet_result result;
     uint64_t events = 0;
-    for (uint64_t seed = first_seed(); seed <= last_seed(SEEDS); seed++) {
+    for (uint64_t seed = first_seed(); seed <= last_seed(SEEDS / REPEAT_SHARE); seed++) {
         struct program p = {.seed = seed, .policy = policy, .steps = repeat_number("PM_STEPS", STEPS)};
         run(&p, names[policy - policies], &result);
         events += result.events;
@@ -177,8 +177,8 @@ int main(int argc, char **argv)
     struct CMUnitTest tests[POLICIES_MAX + 2];
     size_t n = 0;
     while (n < POLICIES_MAX && contract_policy_at(n, &policies[n])) {
-        snprintf(names[n], sizeof names[n], "%s%s%s", policies[n].policy->name,
-                 *policies[n].options ? ":" : "", policies[n].options);
+        snprintf(names[n], sizeof names[n], "%s%s%s", policies[n].policy->name, *policies[n].options ? ":" : "",
+                 policies[n].options);
         tests[n] = (struct CMUnitTest){names[n], programs, NULL, NULL, &policies[n]};
         n++;
     }
