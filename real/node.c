@@ -13,6 +13,7 @@ enum {
     TICK_NS = 100000,
     PROGRESS_NS = 50000000,
     TIMER_SLACK_NS = 1000,
+    COMPUTING_NS = 200 * 1000 * 1000, /* of processor time between two pulses */
     PULSE_NS = 1000000000,
     RETURN_NS = 1000000000,
     CLOSE_NS = 2000000000
@@ -56,6 +57,23 @@ static void explain(struct real_node *n)
     real_transport_fail(&n->transport, false, PM_E_PROGRESS, "%s", waits);
 }
 
+static uint32_t said(const uint32_t *count)
+{
+    return __atomic_load_n(count, __ATOMIC_ACQUIRE);
+}
+
+/* A worker that computes a long batch moves nothing, and yet is no reason to end the run: has this process used the processor
+ * since the last pulse, with a worker that does not wait? */
+static bool is_computing(struct real_node *n)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    int64_t used_ns = (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+    bool busy = used_ns - n->used_ns > COMPUTING_NS;
+    n->used_ns = used_ns;
+    return busy && said(&n->running) > said(&n->blocked);
+}
+
 /* Once a second: looks whether something was missed, and keeps the calling process informed. */
 static void pulse(struct real_node *n)
 {
@@ -63,7 +81,8 @@ static void pulse(struct real_node *n)
     struct real_frame frame = {.kind = REAL_FRAME_PULSE}, order;
     real_transport_sweep(&n->transport);
     pm_node_counters(n->core, &sum);
-    frame.u.pulse.activity = sum.steps;
+    n->computing_pulses += is_computing(n);
+    frame.u.pulse.activity = sum.steps + n->computing_pulses;
     for (uint32_t i = 0; i <= n->job.workers; i++)
         frame.u.pulse.activity += __atomic_load_n(&n->transport.agents[i].handled, __ATOMIC_RELAXED);
     frame.u.pulse.blocked = __atomic_load_n(&n->blocked, __ATOMIC_RELAXED);
@@ -114,11 +133,6 @@ static void communicate(struct real_node *n, bool ticks, int64_t limit_ns)
     int64_t woke_ns = n->transport.communicator->woke_ns - n->config->origin_ns;
     pm_count(&pm_node_communicator(n->core)->counters.busy_ns,
              (uint64_t)(sleep_ns - start_ns + real_node_now_ns(n) - woke_ns));
-}
-
-static uint32_t said(const uint32_t *count)
-{
-    return __atomic_load_n(count, __ATOMIC_ACQUIRE);
 }
 
 /* ---- Workers ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A running node: its state, and the services of this backend to core (struct pm_backend_ops).
  *
- * Protection: running, blocked and asked_tick_ns are atomic; started, next_tick_ns and next_pulse_ns belong
- * to the communicator; all else is constant while workers run. */
+ * Protection: running, blocked and asked_tick_ns are atomic; started, the dates and what concerns
+ * pulses belong to the communicator; all else is constant while workers run. */
 #ifndef PM_REAL_OPS_H
 #define PM_REAL_OPS_H
 
@@ -30,6 +30,8 @@ struct real_node {
     uint32_t started;
     uint32_t running;                                   /* workers that have not returned */
     uint32_t blocked;                                   /* workers that wait */
+    int64_t used_ns;                                    /* processor time at the last pulse */
+    uint64_t computing_pulses;                          /* pulses at which it had risen while a worker did not wait */
     int64_t asked_tick_ns, next_tick_ns, next_pulse_ns; /* in the job's time */
     int64_t next_progress_ns;                           /* of the worker that reports */
 };

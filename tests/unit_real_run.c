@@ -273,6 +273,25 @@ static void test_watchdog(void **state)
     assert_non_null(strstr(r.err.text, "; node 1 "));
 }
 
+/* One worker computes for longer than the watchdog's limit; the other waits for it all the time. */
+static int main_long_batch(struct pm_worker *w, void *arg)
+{
+    (void)arg;
+    int64_t end_ns = real_clock_ns() + (pm_worker_rank(w) == 1 ? 4000000000 : 0);
+    while (real_clock_ns() < end_ns)
+        ;
+    return pm_barrier(w);
+}
+
+static void test_long_batch(void **state)
+{
+    (void)state;
+    static struct run r;
+    prepare(&r, 2, 1, main_long_batch, "watchdog", "2s", NULL);
+    if (perform(&r) != PM_OK)
+        fail_msg("%s", r.err.text);
+}
+
 static int main_stopped(struct pm_worker *w, void *arg)
 {
     (void)arg;
@@ -424,7 +443,8 @@ int main(void)
         cmocka_unit_test(test_records),     cmocka_unit_test(test_killed),
         cmocka_unit_test(test_exits),       cmocka_unit_test(test_killed_while_others_compute),
         cmocka_unit_test(test_survivor),    cmocka_unit_test(test_worker_fails),
-        cmocka_unit_test(test_watchdog),    cmocka_unit_test(test_stopped),
+        cmocka_unit_test(test_watchdog),    cmocka_unit_test(test_long_batch),
+        cmocka_unit_test(test_stopped),
         cmocka_unit_test(test_interrupted), cmocka_unit_test(test_parent_killed),
         cmocka_unit_test(test_port_taken),  cmocka_unit_test(test_refused_workload),
         cmocka_unit_test(test_many_runs),
