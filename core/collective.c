@@ -103,6 +103,16 @@ static uint64_t present(const struct pm_collective *x)
     return (x->released + 1) << 32 | (x->wave + 1);
 }
 
+/* Under the hub's latch: is an arrival of this kind, with n doubles per worker, one of the present collective? */
+static bool agrees(struct pm_collective *x, enum pm_collective_kind kind, uint32_t n)
+{
+    if (x->arrived_nodes == 0 && x->wave == 0) {
+        x->hub_kind = (uint8_t)kind;
+        x->hub_values = n;
+    }
+    return x->hub_kind == kind && x->hub_values == n;
+}
+
 /* Under the hub's latch: counts a node's arrival at this wave; true when it is the last. */
 static bool arrive(struct pm_node *node, pm_node_id from, int64_t least_clock)
 {
@@ -183,13 +193,11 @@ static bool hub_wave(struct pm_ctx *ctx, pm_node_id from, const struct wave_repo
 
 /* ---- workers ---- */
 
-/* Under the latch: the last worker of this node has arrived. Returns whether that releases the collective. */
-static bool node_arrived(struct pm_ctx *ctx)
+/* Under the latch: this node enters the collective of the cluster. Returns whether that releases it. */
+static bool enter_cluster(struct pm_ctx *ctx)
 {
     struct pm_node *node = ctx->node;
     struct pm_collective *x = &node->collective;
-    x->arrived = 0;
-    x->entered++;
     if (x->kind == PM_COLLECTIVE_DRAIN) {
         if (node->config.id != 0)
             x->wave = 0;
@@ -203,6 +211,20 @@ static bool node_arrived(struct pm_ctx *ctx)
     return false;
 }
 
+/* Under the latch: the last worker of this node has arrived; *released says whether that releases the collective. PM_OK, or
+ * PM_E_MESSAGE at the hub when another node is in another collective. */
+static int node_arrived(struct pm_worker *w, bool *released)
+{
+    struct pm_ctx *ctx = &w->ctx;
+    struct pm_node *node = ctx->node;
+    struct pm_collective *x = &node->collective;
+    x->arrived = 0;
+    x->entered++;
+    if (node->config.id == 0 && !agrees(x, x->kind, x->n_values))
+        return pm_worker_fail(w, PM_E_MESSAGE, "another node is in another collective");
+    *released = enter_cluster(ctx);
+    return PM_OK;
+}
 static int wait_for_release(struct pm_worker *w)
 {
     struct pm_collective *x = &w->ctx.node->collective;
@@ -233,12 +255,14 @@ static int collective(struct pm_worker *w, enum pm_collective_kind kind, double 
     if (n)
         memcpy(x->values + (size_t)w->index * n, values, n * sizeof *values);
     w->collectives++;
-    bool released = ++x->arrived == node->config.workers && node_arrived(&w->ctx);
+    bool released = false;
+    int rc = ++x->arrived == node->config.workers ? node_arrived(w, &released) : PM_OK;
     pm_unlock(node, &x->latch);
     if (released)
         pm_clocks_tell_era(&w->ctx);
     pm_ctx_deliver(&w->ctx);
-    int rc = wait_for_release(w);
+    if (rc == PM_OK)
+        rc = wait_for_release(w);
     if (rc == PM_OK && n)
         memcpy(values, x->result, n * sizeof *values);
     return rc;
@@ -265,10 +289,10 @@ int pm_drain(struct pm_worker *w)
 /* ---- messages ---- */
 
 /* At the hub: is this the sender's next arrival? */
-static int check_arrival(const struct pm_node *node, struct pm_message *m, uint32_t bytes, bool wave,
-                         struct pm_error *err)
+static int check_arrival(struct pm_node *node, struct pm_message *m, uint32_t n, bool wave, struct pm_error *err)
 {
-    const struct pm_collective *x = &node->collective;
+    struct pm_collective *x = &node->collective;
+    size_t bytes = wave ? sizeof(struct wave_report) : (size_t)node->config.workers * n * sizeof(double);
     pm_node_id from = m->wire.source;
     if (node->config.id != 0 || from == 0 || m->wire.first != (uint32_t)(x->released + 1))
         return pm_bad(err, m, "first (no such collective)");
@@ -276,15 +300,18 @@ static int check_arrival(const struct pm_node *node, struct pm_message *m, uint3
         return pm_bad(err, m, "number");
     if (x->last_of[from] == present(x))
         return pm_bad(err, m, "source (arrived twice)");
-    return blob_bytes(m) == bytes ? PM_OK : pm_bad(err, m, "blob");
+    if (blob_bytes(m) != bytes)
+        return pm_bad(err, m, "blob");
+    bool same = agrees(x, wave ? PM_COLLECTIVE_DRAIN : PM_COLLECTIVE_BARRIER, n);
+    return same ? PM_OK : pm_bad(err, m, "kind (another collective)");
 }
 
 static int handle_barrier(struct pm_ctx *ctx, struct pm_message *m, bool *released, struct pm_error *err)
 {
-    const struct pm_node *node = ctx->node;
+    struct pm_node *node = ctx->node;
     uint32_t per_value = node->config.workers * (uint32_t)sizeof(double);
     uint32_t n = blob_bytes(m) / per_value;
-    int rc = n > PM_REDUCE_MAX ? pm_bad(err, m, "blob") : check_arrival(node, m, n * per_value, false, err);
+    int rc = n > PM_REDUCE_MAX ? pm_bad(err, m, "blob") : check_arrival(node, m, n, false, err);
     if (rc == PM_OK)
         *released = hub_barrier(ctx, m->wire.source, pm_message_blob(m), n, (pm_clock)m->wire.number);
     return rc;
@@ -295,7 +322,7 @@ static int handle_wave(struct pm_ctx *ctx, struct pm_message *m, bool *released,
     struct pm_node *node = ctx->node;
     struct pm_collective *x = &node->collective;
     if (node->config.id == 0) {
-        int rc = check_arrival(node, m, sizeof(struct wave_report), true, err);
+        int rc = check_arrival(node, m, 0, true, err);
         if (rc == PM_OK) {
             struct wave_report r;
             memcpy(&r, pm_message_blob(m), sizeof r);

@@ -114,6 +114,8 @@ struct pm_collective {
     /* node 0 only: the hub */
     uint64_t *last_of; /* per node: the wave of the collective at which it was last counted */
     uint32_t arrived_nodes;
+    uint32_t hub_values; /* what the first arrival of this collective said: number of doubles, ... */
+    uint8_t hub_kind;    /* ... kind */
     pm_clock least_clock;
     double *all_values; /* nodes x workers x n_values */
     uint64_t wave, totals[4], previous[4];

@@ -341,6 +341,37 @@ static void statistics_of_another_length(void **state)
     tear_down(a);
 }
 
+/* ---- collectives ------------------------------------------------------------------------------------ */
+
+/* Another node's arrival at the first collective: n doubles, or (wave) a report of 5 numbers. */
+static struct pm_message *arrival(pm_node_id from, bool wave, uint32_t n)
+{
+    uint32_t bytes = (wave ? 5 : n) * 8;
+    const struct pm_shape shape = {.blob_bytes = bytes, .with_values = true};
+    struct pm_message *m = pm_message_new(wave ? PM_MSG_WAVE : PM_MSG_BARRIER, &shape);
+    assert_non_null(m);
+    memset(pm_message_blob(m), 0, bytes);
+    m->wire.source = m->wire.origin = from;
+    m->wire.first = 1;
+    return m;
+}
+
+/* All nodes must be in the same collective; else a drain would be released undrained, or sums be those of other numbers. */
+static void collectives_that_differ(void **state)
+{
+    (void)state;
+    for (int wave = 0; wave < 2; wave++) {
+        struct alone *a = set_up(&pm_policy_classic, 4);
+        double sum[2] = {1, 1};
+        assert_int_equal(give(a, arrival(1, wave, 2)), PM_OK);
+        assert_int_equal(give(a, arrival(2, !wave, 2)), PM_E_MESSAGE);
+        assert_int_equal(give(a, arrival(2, false, 3)), PM_E_MESSAGE);
+        assert_int_equal(give(a, arrival(1, wave, 2)), PM_E_MESSAGE);
+        assert_int_equal(pm_reduce(pm_node_worker(a->node, 0), sum, 2), wave ? PM_E_MESSAGE : PM_E_PROGRESS);
+        tear_down(a);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -350,6 +381,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(halves_that_end_twice),
         cmocka_unit_test(exchange_without_replicas),
         cmocka_unit_test(statistics_of_another_length),
+        cmocka_unit_test(collectives_that_differ),
     };
     return repeat_main(argc, argv, "hostile", tests, sizeof tests / sizeof *tests);
 }
