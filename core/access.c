@@ -334,6 +334,18 @@ static int wait_here(struct access *a, struct pm_slot *slot, struct pm_entry_ref
     return pm_queue_add(a->ctx, slot, &waiter);
 }
 
+/* Where a key that is not served at once is asked for. Without shared memory this node's communicator is asked for what is
+ * here. `slot` may be NULL: as at the start. */
+static pm_node_id first_stop(struct access *a, pm_key key, const struct pm_slot *slot)
+{
+    const struct pm_node *node = a->ctx->node;
+    pm_node_id at_start = pm_owner_at_start(node, key);
+    if (a->model)
+        return at_start;
+    bool here = slot ? slot->state == PM_SLOT_OWNED : at_start == node->config.id;
+    return here && !node->traits.shared_memory ? node->config.id : pm_next_hop(a->ctx, key, slot, 0);
+}
+
 /* Settles each missed key under its latch: served after all, queued here (entries from the end), or to
  * be asked for, which leaves its destination in the miss. Returns how many were served, or an error. */
 static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
@@ -344,15 +356,14 @@ static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref
     uint64_t kicks = pm_kicks(node);
     for (uint32_t i = 0; i < a->n_misses; i++) {
         struct pm_miss *m = &a->ctx->scratch->misses[i];
-        struct pm_slot *slot = shared ? pm_slots_find(&node->slots, m->key) : NULL;
+        struct pm_slot *slot = shared || node->policy->route ? pm_slots_find(&node->slots, m->key) : NULL;
         m->to = PM_NODE_NONE;
         if (slot)
             pm_slot_lock(&node->slots, slot);
-        enum pm_verdict v = slot ? try_slot(a, m->key, slot, m->place) : PM_ASK;
+        enum pm_verdict v = slot && shared ? try_slot(a, m->key, slot, m->place) : PM_ASK;
         int rc = PM_OK;
         if (v == PM_ASK) {
-            m->to = a->model || !shared ? pm_owner_at_start(node, m->key)
-                                        : pm_next_hop(a->ctx, m->key, slot, 0);
+            m->to = first_stop(a, m->key, slot);
             a->how[PM_HOW_REMOTE]++;
         } else if (v == PM_WAIT) {
             ref.entry = op->n - ++*n_waiting;

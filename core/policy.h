@@ -88,7 +88,8 @@ struct pm_policy {
                               struct pm_slot *slot, enum pm_op_kind op);
     /* Number that a worker's requests and refreshes carry to the owner (SSP: the least clock it accepts). Default 0. */
     uint64_t (*need)(struct pm_ctx *ctx, void *state, struct pm_worker *worker);
-    /* Next hop of an access to a key that is not here. `slot` may be NULL. Default: the owner at the start. */
+    /* Next hop of an access to a key that is not here. `slot` may be NULL. Default: the owner at the start. This node
+     * itself: at hop 0 the communicator asks again, later the request waits here for a kick. */
     pm_node_id (*route)(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, uint32_t hop);
     /* At the owner, under the latch: answer this read or refresh now (*stamp goes into the answer) or later. Default: now,
      * stamp 0. Asked after a delta that came along was merged; not asked for pushes or for reads of the model. */
