@@ -108,7 +108,7 @@ static void finish(struct pm_ctx *ctx, struct pm_builder *b)
     } else {
         memcpy(pm_message_meta(m), b->meta, b->n_keys * sizeof *b->meta);
     }
-    if (shape.with_values)
+    if (shape.with_values && b->n_floats)
         memcpy(pm_message_values(m), b->floats, b->n_floats * sizeof *b->floats);
     m->wire.origin = ctx->node->config.id;
     m->wire.number = b->kind == PM_MSG_ROUND ? b->need : 0;
