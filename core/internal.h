@@ -156,7 +156,8 @@ struct pm_node {
     struct pm_gather gather;
     uint64_t base_bytes;                  /* modelled memory at the start */
     uint64_t extra_bytes, dropped_bytes;  /* replicas made and dropped since; atomic */
-    int64_t next_round_ns;
+    int64_t next_round_ns;                /* as the round hook said */
+    int64_t asked_round_ns;               /* as pm_tick_at was told, earliest; atomic */
     uint32_t paused; /* atomic: no rounds while the model is evaluated */
 };
 
@@ -215,6 +216,10 @@ static inline void pm_add(float *restrict to, const float *restrict update, uint
 void pm_emit(struct pm_ctx *ctx, struct pm_message *m, pm_node_id to);
 /* Wakes a worker of this node if it is blocked or about to be. */
 void pm_wake(struct pm_ctx *ctx, uint32_t worker);
+/* Has pm_node_tick called at this time or earlier; the round hook then only if it is due. */
+void pm_ask_tick(struct pm_ctx *ctx, int64_t at_ns);
+/* Makes the round hook due at this time or earlier. */
+void pm_ask_round(struct pm_node *node, int64_t at_ns);
 /* Blocks the worker of ctx once, after delivering its outbox; counts the time. */
 int pm_block(struct pm_worker *w);
 

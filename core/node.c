@@ -203,6 +203,7 @@ int pm_node_create(const struct pm_node_config *config, struct pm_node **out, st
     if (!node)
         return pm_error_set(err, PM_E_MEMORY, "out of memory for a node");
     node->config = *config;
+    node->asked_round_ns = PM_TIME_NEVER;
     if (node->config.max_message == 0)
         node->config.max_message = PM_MAX_MESSAGE_DEFAULT;
     node->layout = &config->model->layout;
@@ -332,9 +333,13 @@ int64_t pm_node_tick(struct pm_ctx *ctx, int64_t now_ns)
         return PM_TIME_NEVER;
     if (__atomic_load_n(&node->paused, __ATOMIC_ACQUIRE))
         return PM_TIME_NEVER; /* whoever ends the pause asks for a tick */
-    if (now_ns >= node->next_round_ns)
+    int64_t asked_ns = __atomic_exchange_n(&node->asked_round_ns, PM_TIME_NEVER, __ATOMIC_SEQ_CST);
+    if (asked_ns > now_ns)
+        pm_ask_round(node, asked_ns);
+    if (now_ns >= node->next_round_ns || now_ns >= asked_ns)
         node->next_round_ns = node->policy->round(ctx, node->policy_state, now_ns);
-    return node->next_round_ns;
+    asked_ns = __atomic_load_n(&node->asked_round_ns, __ATOMIC_SEQ_CST);
+    return asked_ns < node->next_round_ns ? asked_ns : node->next_round_ns;
 }
 
 /* ---- questions ---- */

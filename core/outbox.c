@@ -75,10 +75,24 @@ int pm_block(struct pm_worker *w)
     return rc;
 }
 
-void pm_tick_at(struct pm_ctx *ctx, int64_t at_ns)
+void pm_ask_tick(struct pm_ctx *ctx, int64_t at_ns)
 {
     if (at_ns < ctx->outbox.tick_at_ns)
         ctx->outbox.tick_at_ns = at_ns;
+}
+
+void pm_ask_round(struct pm_node *node, int64_t at_ns)
+{
+    int64_t asked = __atomic_load_n(&node->asked_round_ns, __ATOMIC_RELAXED);
+    while (at_ns < asked && !__atomic_compare_exchange_n(&node->asked_round_ns, &asked, at_ns, false, __ATOMIC_SEQ_CST,
+                                                         __ATOMIC_RELAXED))
+        continue;
+}
+
+void pm_tick_at(struct pm_ctx *ctx, int64_t at_ns)
+{
+    pm_ask_round(ctx->node, at_ns);
+    pm_ask_tick(ctx, at_ns);
 }
 
 int64_t pm_now_ns(struct pm_ctx *ctx)

@@ -198,7 +198,7 @@ static void pause_rounds(struct pm_trainer *t, bool pause)
         return;
     __atomic_store_n(&t->node->paused, pause, __ATOMIC_RELEASE);
     if (!pause)
-        pm_tick_at(&t->worker->ctx, now(t));
+        pm_ask_tick(&t->worker->ctx, now(t));
 }
 
 static int train_epoch(struct pm_trainer *t, uint32_t epoch)
