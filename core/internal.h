@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/node.h"
+#include "core/pace.h"
 #include "core/pm.h"
 #include "core/vector.h"
 
@@ -138,6 +139,12 @@ struct pm_gather {
     uint32_t n;
 };
 
+/* ---- what the workers' paces say about the epoch (train.c, report.c) ---- */
+struct pm_projections {
+    struct pm_latch latch;
+    struct pm_projection sum; /* of this node's workers; worker 0 takes it away */
+};
+
 struct pm_node {
     struct pm_node_config config;
     struct pm_traits traits;
@@ -154,6 +161,7 @@ struct pm_node {
     struct pm_collective collective;
     struct pm_exchange exchange;
     struct pm_gather gather;
+    struct pm_projections projections;
     uint64_t base_bytes;                  /* modelled memory at the start */
     uint64_t extra_bytes, dropped_bytes;  /* replicas made and dropped since; atomic */
     int64_t next_round_ns;                /* as the round hook said */

@@ -33,6 +33,8 @@ struct pm_record {
     union {
         struct {
             int64_t epoch_ns, drain_ns, eval_ns, elapsed_ns; /* elapsed: sum of epoch_ns so far */
+            double share; /* of all workers' batches that were run; less than 1: epoch_ns is extrapolated to the whole epoch */
+            int64_t ci_low_ns, ci_high_ns; /* 95 % interval of an extrapolated epoch_ns; both 0: none */
             uint64_t steps;                                  /* over all workers */
             double loss;
             bool has_quality;
@@ -45,7 +47,7 @@ struct pm_record {
             uint64_t memory_bytes;       /* modelled, at the end of the epoch */
         } node;
         struct {
-            int64_t at_ns; /* training time so far */
+            int64_t at_ns; /* training time so far, really run */
             char metric[32];
             double value;
         } quality;

@@ -8,6 +8,7 @@ enum { DIGEST_KEYS = 1 << 14, DIGEST_FLOATS = 1 << 20, PROGRESS_EVERY_NS = 200 *
 
 struct node_blob {
     struct pm_counters counters;
+    struct pm_projection projection; /* of the node's workers */
     uint64_t memory_bytes;
 };
 
@@ -85,13 +86,28 @@ static void set_metric(char *to, size_t size, const char *name)
     to[n] = 0;
 }
 
+static void set_epoch_time(struct pm_trainer *t, struct pm_record *r)
+{
+    struct pm_projection p = {0};
+    for (uint32_t i = 0; i < t->node->config.nodes; i++) {
+        const struct node_blob *blob = pm_gather_blob(t->node, i);
+        pm_projection_add(&p, &blob->projection);
+    }
+    struct pm_whole_epoch whole = pm_extrapolate(&p, t->ended_ns - t->began_ns);
+    r->u.epoch.epoch_ns = whole.epoch_ns;
+    r->u.epoch.share = whole.share;
+    r->u.epoch.ci_low_ns = whole.low_ns;
+    r->u.epoch.ci_high_ns = whole.high_ns;
+}
+
 static void report_times(struct pm_trainer *t, uint32_t epoch, bool evaluated)
 {
     struct pm_record r = {.kind = PM_RECORD_EPOCH, .epoch = epoch};
-    r.u.epoch.epoch_ns = t->ended_ns - t->began_ns;
+    set_epoch_time(t, &r);
     r.u.epoch.drain_ns = t->ended_ns - t->drain_ns;
     r.u.epoch.eval_ns = t->eval_ns;
-    r.u.epoch.elapsed_ns = t->elapsed_ns + r.u.epoch.epoch_ns;
+    t->elapsed_ns += r.u.epoch.epoch_ns;
+    r.u.epoch.elapsed_ns = t->elapsed_ns;
     r.u.epoch.steps = t->steps;
     r.u.epoch.loss = t->loss;
     const struct pm_evaluation *e = &t->evaluation;
@@ -103,21 +119,33 @@ static void report_times(struct pm_trainer *t, uint32_t epoch, bool evaluated)
     report(t, &r);
     for (uint32_t i = 0; evaluated && i < e->n_metrics; i++) {
         struct pm_record q = {.kind = PM_RECORD_QUALITY, .epoch = epoch};
-        q.u.quality.at_ns = r.u.epoch.elapsed_ns;
+        q.u.quality.at_ns = t->trained_ns + t->ended_ns - t->began_ns;
         q.u.quality.value = e->metrics[i].value;
         set_metric(q.u.quality.metric, sizeof q.u.quality.metric, e->metrics[i].name);
         report(t, &q);
     }
 }
 
+/* All workers of the node have added their projections. */
+static void fill_blob(struct pm_trainer *t, struct node_blob *blob)
+{
+    struct pm_counters now;
+    pm_node_counters(t->node, &now);
+    pm_counters_subtract(&blob->counters, &now, &t->before);
+    blob->memory_bytes = pm_node_memory_bytes(t->node);
+    struct pm_projections *p = &t->node->projections;
+    pm_lock(t->node, &p->latch);
+    blob->projection = p->sum;
+    p->sum = (struct pm_projection){0};
+    pm_unlock(t->node, &p->latch);
+}
+
 int pm_report_epoch(struct pm_trainer *t, uint32_t epoch, bool evaluated)
 {
     int rc = PM_OK;
     if (t->worker->index == 0) {
-        struct pm_counters now;
-        struct node_blob blob = {.memory_bytes = pm_node_memory_bytes(t->node)};
-        pm_node_counters(t->node, &now);
-        pm_counters_subtract(&blob.counters, &now, &t->before);
+        struct node_blob blob = {0};
+        fill_blob(t, &blob);
         rc = pm_gather(t->worker, &blob, sizeof blob);
     }
     if (rc == PM_OK && is_reporter(t)) {

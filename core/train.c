@@ -118,7 +118,7 @@ static int64_t now(const struct pm_trainer *t)
 static bool time_is_up(const struct pm_trainer *t)
 {
     int64_t budget = t->job->time_budget_ns;
-    return budget > 0 && t->elapsed_ns + now(t) - t->began_ns >= budget;
+    return budget > 0 && t->trained_ns + now(t) - t->began_ns >= budget;
 }
 
 /* Everything before is at its owner, at all workers; they also agree here whether to go on. */
@@ -158,7 +158,11 @@ static int do_step(struct pm_trainer *t)
     compute(t, &step);
     rc = push_updates(t, &step);
     t->computed++;
-    return rc == PM_OK ? pm_advance_clock(t->worker) : rc;
+    if (rc == PM_OK)
+        rc = pm_advance_clock(t->worker);
+    if (pm_pace_batch(&t->pace))
+        pm_pace_segment(&t->pace, now(t));
+    return rc;
 }
 
 /* ---- one epoch ---- */
@@ -181,7 +185,8 @@ static int run_batches(struct pm_trainer *t)
     return PM_OK;
 }
 
-static void begin_epoch(struct pm_trainer *t, uint32_t epoch)
+/* The number of batches of the whole epoch. */
+static uint64_t begin_epoch(struct pm_trainer *t, uint32_t epoch)
 {
     uint64_t all = t->workload->epoch_begin(t->state, t->ws, epoch);
     /* 0.07 x 100 is a little more than 7, and not meant to be 8 */
@@ -190,6 +195,7 @@ static void begin_epoch(struct pm_trainer *t, uint32_t epoch)
     t->loss = 0;
     if (epoch == 0)
         t->steps_all = t->n_batches * t->job->epochs;
+    return all;
 }
 
 static void pause_rounds(struct pm_trainer *t, bool pause)
@@ -203,7 +209,7 @@ static void pause_rounds(struct pm_trainer *t, bool pause)
 
 static int train_epoch(struct pm_trainer *t, uint32_t epoch)
 {
-    begin_epoch(t, epoch);
+    uint64_t all = begin_epoch(t, epoch);
     pm_report_snapshot(t); /* nobody sends anything that counts before all have passed the next barrier */
     t->worker->ctx.uncharged = true;
     int rc = pm_barrier(t->worker);
@@ -213,9 +219,11 @@ static int train_epoch(struct pm_trainer *t, uint32_t epoch)
     pause_rounds(t, false);
     rc = pm_barrier(t->worker);
     t->began_ns = now(t);
+    pm_pace_begin(&t->pace, all, t->began_ns);
     if (rc == PM_OK)
         rc = run_batches(t);
     t->drain_ns = now(t);
+    pm_pace_end(&t->pace, t->drain_ns);
     if (rc == PM_OK)
         rc = pm_drain(t->worker);
     t->ended_ns = now(t);
@@ -233,6 +241,14 @@ static bool is_evaluated(const struct pm_job *job, uint32_t epoch, bool last)
     return job->evaluate == PM_EVALUATE_N && (epoch + 1) % job->evaluate_n == 0;
 }
 
+static void add_projection(struct pm_trainer *t)
+{
+    struct pm_projections *p = &t->node->projections;
+    pm_lock(t->node, &p->latch);
+    pm_projection_worker(&p->sum, &t->pace);
+    pm_unlock(t->node, &p->latch);
+}
+
 /* Sums that all workers need: loss, steps, whether somebody ran out of time. */
 static int agree(struct pm_trainer *t)
 {
@@ -247,6 +263,7 @@ static int agree(struct pm_trainer *t)
 static int finish_epoch(struct pm_trainer *t, uint32_t epoch)
 {
     t->worker->ctx.uncharged = true;
+    add_projection(t);
     int rc = agree(t);
     if (rc != PM_OK)
         return rc;
@@ -261,7 +278,7 @@ static int finish_epoch(struct pm_trainer *t, uint32_t epoch)
     t->eval_ns = now(t) - before;
     if (rc == PM_OK)
         rc = pm_report_epoch(t, epoch, evaluated);
-    t->elapsed_ns += t->ended_ns - t->began_ns;
+    t->trained_ns += t->ended_ns - t->began_ns;
     t->worker->ctx.uncharged = false;
     return rc;
 }

@@ -31,8 +31,10 @@ struct pm_trainer {
     /* of the epoch */
     double loss;
     uint64_t steps;
+    struct pm_pace pace;
     int64_t began_ns, drain_ns, ended_ns;
-    int64_t elapsed_ns; /* sum of earlier epochs */
+    int64_t trained_ns; /* training time of earlier epochs, as it was run */
+    int64_t elapsed_ns; /* sum of earlier epochs as they were reported */
     struct pm_counters before;
     struct pm_evaluation evaluation;
     int64_t eval_ns;

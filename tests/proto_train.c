@@ -63,6 +63,8 @@ static int evaluate(const void *state, void *ws, struct pm_worker *worker, struc
 struct seen {
     uint32_t epochs, evaluated; /* evaluated: a bit per epoch */
     uint64_t steps, pushed;
+    struct pm_record last; /* of an epoch */
+    int64_t elapsed_ns, at_ns;
 };
 
 static void note(void *arg, const struct pm_record *r)
@@ -70,8 +72,13 @@ static void note(void *arg, const struct pm_record *r)
     struct seen *seen = arg;
     if (r->kind == PM_RECORD_NODE)
         seen->pushed += r->u.node.counters.updates_pushed;
+    if (r->kind == PM_RECORD_QUALITY)
+        seen->at_ns = r->u.quality.at_ns;
     if (r->kind != PM_RECORD_EPOCH)
         return;
+    seen->last = *r;
+    seen->elapsed_ns += r->u.epoch.epoch_ns;
+    assert_int_equal(r->u.epoch.elapsed_ns, seen->elapsed_ns);
     seen->epochs++;
     seen->steps += r->u.epoch.steps;
     seen->evaluated |= (uint32_t)r->u.epoch.has_quality << r->epoch;
@@ -119,6 +126,25 @@ static void shares_of_epochs(void **state)
     assert_int_equal(least.steps, BUSY_RANKS);
 }
 
+/* An epoch of which a part was run says which, has an interval around its time, and counts as whole in the time that
+ * elapsed, not in that which was trained. */
+static void extrapolation(void **state)
+{
+    struct seen whole = train(*state, &(struct pm_job){.epochs = 2, .epoch_fraction = 1});
+    assert_true(whole.last.u.epoch.share == 1);
+    assert_int_equal(whole.last.u.epoch.ci_low_ns, 0);
+    assert_int_equal(whole.last.u.epoch.ci_high_ns, 0);
+    assert_int_equal(whole.elapsed_ns, whole.at_ns);
+    struct seen part = train(*state, &(struct pm_job){.epochs = 2, .epoch_fraction = 0.25});
+    assert_true(part.last.u.epoch.share == 0.25);
+    assert_true(part.last.u.epoch.ci_low_ns < part.last.u.epoch.epoch_ns);
+    assert_true(part.last.u.epoch.ci_high_ns > part.last.u.epoch.epoch_ns);
+    assert_true(part.elapsed_ns > 2 * part.at_ns && part.elapsed_ns < 5 * part.at_ns);
+    struct seen one = train(*state, &(struct pm_job){.epochs = 1, .epoch_fraction = 0.01});
+    assert_true(one.last.u.epoch.share == 0.01);
+    assert_int_equal(one.last.u.epoch.ci_high_ns, 0); /* one batch has no spread */
+}
+
 static void budget_of_time(void **state)
 {
     struct seen seen =
@@ -145,6 +171,7 @@ int main(int argc, char **argv)
         TEST(shares_of_epochs, classic), TEST(shares_of_epochs, full),
         TEST(budget_of_time, classic),   TEST(budget_of_time, full),
         TEST(evaluation_now_and_then, classic),
+        TEST(extrapolation, classic), TEST(extrapolation, full),
     };
     return repeat_main(argc, argv, "train", tests, sizeof tests / sizeof *tests);
 }
