@@ -32,21 +32,60 @@ char *cli_json_ids(const int64_t *ids, size_t n)
     return text;
 }
 
+const char cli_extrapolated_note[] =
+    "~ extrapolated from the part of an epoch that was run, which the bytes are of; `pmlab show RUN` has intervals";
+
 static void print_line(const char *what, const char *text)
 {
     if (text != NULL && text[0] != '\0' && strcmp(text, "-") != 0)
         printf("  %-15s %s\n", what, text);
 }
 
+/* "extrapolated from 7 % of an epoch, 95 % interval 11.9 s to 12.8 s"; empty when all epochs were whole. */
+static void format_extrapolated(char *buf, size_t size, const struct results_table *t)
+{
+    char part[64], low[32], high[32];
+    const char *epochs = cli_column(t, 0, "epochs");
+    double run = cli_number(cli_column(t, 0, "epochs_run"));
+    buf[0] = '\0';
+    if (!(run < cli_number(epochs)))
+        return;
+    if (strcmp(epochs, "1") == 0) {
+        cli_format_percent(part, sizeof part, run);
+        snprintf(part + strlen(part), sizeof part - strlen(part), " of an epoch");
+    } else {
+        snprintf(part, sizeof part, "%.3g of %s epochs", run, epochs);
+    }
+    cli_format_seconds(low, sizeof low, cli_number(cli_column(t, 0, "epoch_low_s")));
+    cli_format_seconds(high, sizeof high, cli_number(cli_column(t, 0, "epoch_high_s")));
+    if (cli_column(t, 0, "epoch_low_s") != NULL)
+        snprintf(buf, size, "extrapolated from %s, 95 %% interval %s to %s", part, low, high);
+    else
+        snprintf(buf, size, "extrapolated from %s, interval not known", part);
+}
+
+static void print_epoch_time(const struct results_table *t)
+{
+    char text[240], number[32], extrapolated[160];
+    const char *epochs = cli_column(t, 0, "epochs");
+    if (strcmp(epochs, "0") == 0)
+        return;
+    cli_format_seconds(number, sizeof number, cli_number(cli_column(t, 0, "epoch_s")));
+    format_extrapolated(extrapolated, sizeof extrapolated, t);
+    const char *comma = extrapolated[0] != '\0' ? ", " : "";
+    if (strcmp(epochs, "1") != 0)
+        snprintf(text, sizeof text, "%s (mean of %s%s%s)", number, epochs, comma, extrapolated);
+    else if (comma[0] != '\0')
+        snprintf(text, sizeof text, "%s (%s)", number, extrapolated);
+    else
+        snprintf(text, sizeof text, "%s", number);
+    print_line("epoch time", text);
+}
+
 static void print_figures(const struct results_table *t)
 {
     char text[160], number[32];
-    cli_format_seconds(number, sizeof number, cli_number(cli_column(t, 0, "epoch_s")));
-    const char *epochs = cli_column(t, 0, "epochs");
-    if (strcmp(epochs, "0") != 0) {
-        snprintf(text, sizeof text, strcmp(epochs, "1") == 0 ? "%s" : "%s (mean of %s)", number, epochs);
-        print_line("epoch time", text);
-    }
+    print_epoch_time(t);
     if (cli_column(t, 0, "speedup") != NULL) {
         snprintf(text, sizeof text, "%.3g over single node", cli_number(cli_column(t, 0, "speedup")));
         print_line("speed-up", text);
@@ -59,7 +98,8 @@ static void print_figures(const struct results_table *t)
     cli_format_percent(text, sizeof text, cli_number(cli_column(t, 0, "local_share")));
     print_line("local accesses", text);
     cli_format_bytes(number, sizeof number, cli_number(cli_column(t, 0, "bytes_per_node")));
-    snprintf(text, sizeof text, "%s sent per node and epoch", number);
+    bool whole = cli_number(cli_column(t, 0, "epochs_run")) >= cli_number(cli_column(t, 0, "epochs"));
+    snprintf(text, sizeof text, "%s sent per node and epoch%s", number, whole ? "" : ", of the part that was run");
     if (strcmp(number, "-") != 0)
         print_line("traffic", text);
 }
@@ -116,6 +156,11 @@ int cli_print_runs(const struct cli_args *args, const int64_t *run_ids, size_t n
     return rc;
 }
 
+bool cli_is_extrapolated(const struct results_table *t, size_t row)
+{
+    return strcmp(cli_column(t, row, "extrapolated"), "1") == 0;
+}
+
 /* Half the width of the 95 % interval of a mean, from the sum of squares of deviations. */
 static double half_interval(double n, double squares)
 {
@@ -143,7 +188,9 @@ static void with_interval(char *buf, size_t size, const struct results_table *t,
 static void compared_row(struct cli_table *table, const struct results_table *t, size_t row)
 {
     char epoch[80], speedup[80], share[32], bytes[32], quality[120];
-    with_interval(epoch, sizeof epoch, t, row, "epoch_s", cli_format_seconds);
+    epoch[0] = '~';
+    char *time = epoch + cli_is_extrapolated(t, row);
+    with_interval(time, sizeof epoch - 1, t, row, "epoch_s", cli_format_seconds);
     with_interval(speedup, sizeof speedup, t, row, "speedup", cli_format_real);
     cli_format_percent(share, sizeof share, cli_number(cli_column(t, row, "local_share")));
     cli_format_bytes(bytes, sizeof bytes, cli_number(cli_column(t, row, "bytes_per_node")));
@@ -169,6 +216,11 @@ int cli_print_compared(struct results_db *db, const char *run_ids, FILE *out, st
     for (size_t row = 0; row < t.rows; row++)
         compared_row(&table, &t, row);
     cli_table_print(&table, out);
+    for (size_t row = 0; row < t.rows; row++)
+        if (cli_is_extrapolated(&t, row)) {
+            fprintf(out, "%s\n", cli_extrapolated_note);
+            break;
+        }
     results_table_free(&t);
     return PM_OK;
 }

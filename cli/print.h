@@ -16,6 +16,10 @@ int cli_print_runs(const struct cli_args *args, const int64_t *run_ids, size_t n
 int cli_print_summary(struct results_db *db, int64_t run_id, struct pm_error *err);
 /* The table of a comparison. */
 int cli_print_compared(struct results_db *db, const char *run_ids, FILE *out, struct pm_error *err);
+/* Whether that row of a comparison has an epoch time that was extrapolated; such are marked with a ~, and this line
+ * explains it. */
+bool cli_is_extrapolated(const struct results_table *table, size_t row);
+extern const char cli_extrapolated_note[];
 /* Numbers as a JSON array; free it. NULL: out of memory. */
 char *cli_json_ids(const int64_t *ids, size_t n);
 

@@ -48,7 +48,9 @@ static void put_cell(FILE *html, const char *kind, const char *class, const char
 static void put_row(FILE *html, const struct results_table *t, size_t row)
 {
     char epoch[32], speedup[32], share[32], bytes[32], quality[32], metric[80];
-    cli_format_seconds(epoch, sizeof epoch, cli_number(cli_column(t, row, "epoch_s")));
+    epoch[0] = '~';
+    char *time = epoch + cli_is_extrapolated(t, row);
+    cli_format_seconds(time, sizeof epoch - 1, cli_number(cli_column(t, row, "epoch_s")));
     cli_format_real(speedup, sizeof speedup, cli_number(cli_column(t, row, "speedup")));
     cli_format_percent(share, sizeof share, cli_number(cli_column(t, row, "local_share")));
     cli_format_bytes(bytes, sizeof bytes, cli_number(cli_column(t, row, "bytes_per_node")));
@@ -77,6 +79,11 @@ static int put_comparison(struct report *r, const char *run_ids, const char *nod
     for (size_t row = 0; row < t.rows; row++)
         put_row(r->html, &t, row);
     fputs("</table>\n", r->html);
+    bool extrapolated = false;
+    for (size_t row = 0; row < t.rows; row++)
+        extrapolated = extrapolated || cli_is_extrapolated(&t, row);
+    if (extrapolated)
+        fprintf(r->html, "<p>%s</p>\n", cli_extrapolated_note);
     results_table_free(&t);
     return PM_OK;
 }

@@ -87,7 +87,8 @@ static const struct {
     {"Options that differ from their defaults",
      "SELECT name, value FROM option WHERE run_id = ? AND NOT is_default", false},
     {"Epochs",
-     "SELECT epoch, epoch_s, drain_s, eval_s, elapsed_s, steps, loss, quality_metric, quality FROM epoch"
+     "SELECT epoch, epoch_s, drain_s, eval_s, elapsed_s, steps, loss, quality_metric, quality, share, ci_low_s, ci_high_s"
+     " FROM epoch"
      " WHERE run_id = ?",
      false},
     {"Evaluations", "SELECT epoch, at_s, metric, value FROM quality WHERE run_id = ? ORDER BY epoch, metric",

@@ -91,7 +91,15 @@ int results_select(struct results_db *db, struct results_table *out, struct pm_e
 #define REASON                                                                                               \
     "CASE WHEN r.status = 'running' AND process_gone(r.host, r.pid, r.process_start)"                        \
     " THEN 'process ' || r.pid || ' is gone' ELSE r.reason END AS reason"
-#define EPOCH_S "(SELECT avg(epoch_s) FROM epoch e WHERE e.run_id = r.run_id) AS epoch_s"
+#define OF_EPOCHS(what) "(SELECT " what " FROM epoch e WHERE e.run_id = r.run_id)"
+/* The mean epoch, how many epochs' batches were run, and the mean interval when some were not run whole: the
+ * errors of several epochs need not be independent. NULL when an extrapolated epoch has no interval. */
+#define END_OF_INTERVAL(end)                                                                                 \
+    OF_EPOCHS("CASE WHEN min(share) < 1 AND sum(share < 1 AND ci_low_s IS NULL) = 0"                         \
+              " THEN avg(ifnull(" end ", epoch_s)) END")
+#define EPOCH_S                                                                                              \
+    OF_EPOCHS("avg(epoch_s)") " AS epoch_s, " OF_EPOCHS("sum(share)") " AS epochs_run, " END_OF_INTERVAL(   \
+        "ci_low_s") " AS epoch_low_s, " END_OF_INTERVAL("ci_high_s") " AS epoch_high_s"
 #define LAST(column)                                                                                         \
     "(SELECT " column " FROM epoch e WHERE e.run_id = r.run_id AND quality_metric IS NOT NULL"               \
     " ORDER BY epoch DESC LIMIT 1)"
@@ -109,7 +117,7 @@ int results_select(struct results_db *db, struct results_table *out, struct pm_e
     " r.backend AS backend, " LABEL("r.policy") " AS policy, " LABEL(                                        \
         "r.workload") " AS workload,"                                                                        \
                       " r.nodes AS nodes, r.workers AS workers, r.seed AS seed,"                             \
-                      " (SELECT count(*) FROM epoch e WHERE e.run_id = r.run_id) AS epochs, " EPOCH_S ","    \
+                      " " OF_EPOCHS("count(*)") " AS epochs, " EPOCH_S ","                                   \
                       " (SELECT speedup FROM v_speedup v WHERE v.run_id = r.run_id) AS speedup, " SHARE      \
                       ", " BYTES ","                                                                         \
                       " " LAST("quality_metric") " AS metric, " LAST(                                        \
@@ -148,7 +156,7 @@ int results_compare(struct results_db *db, const char *run_ids, struct results_t
         db, out, err,
         "SELECT policy, count(epoch_s) AS runs, avg(epoch_s) AS epoch_s, avg(speedup) AS speedup,"
         " avg(local_share) AS local_share, avg(bytes_per_node) AS bytes_per_node,"
-        " max(metric) AS metric, avg(quality) AS quality, " SPREAD(
+        " max(metric) AS metric, avg(quality) AS quality, max(epochs_run < epochs) AS extrapolated, " SPREAD(
             "epoch_s") " AS epoch_s_spread,"
                        " " SPREAD("speedup") " AS speedup_spread, " SPREAD(
                            "quality") " AS quality_spread" COMPARED,
@@ -172,6 +180,7 @@ static int one_text(struct results_db *db, char **out, struct pm_error *err, sql
     "json_object('run_id', run_id, 'name', name, 'status', status, 'reason', reason,"                        \
     " 'started_at', started_at, 'backend', backend, 'policy', policy, 'workload', workload,"                 \
     " 'nodes', nodes, 'workers', workers, 'seed', seed, 'epochs', epochs, 'epoch_s', epoch_s,"               \
+    " 'epochs_run', epochs_run, 'epoch_low_s', epoch_low_s, 'epoch_high_s', epoch_high_s,"                   \
     " 'speedup', speedup, 'local_share', local_share, 'bytes_per_node', bytes_per_node,"                     \
     " 'quality_metric', metric, 'quality', quality, 'loss', loss, 'digest', digest,"                         \
     " 'values_digest', values_digest, 'wall_s', wall_s, 'peak_rss_bytes', peak_rss_bytes,"                   \
@@ -190,7 +199,8 @@ int results_json_runs(struct results_db *db, char **out, struct pm_error *err)
 #define EPOCHS                                                                                               \
     "(SELECT json_group_array(json_object('epoch', epoch, 'epoch_s', epoch_s, 'drain_s', drain_s,"           \
     " 'eval_s', eval_s, 'elapsed_s', elapsed_s, 'steps', steps, 'loss', loss,"                               \
-    " 'quality_metric', quality_metric, 'quality', quality)) FROM epoch e WHERE e.run_id = s.run_id)"
+    " 'quality_metric', quality_metric, 'quality', quality, 'share', share, 'ci_low_s', ci_low_s,"           \
+    " 'ci_high_s', ci_high_s)) FROM epoch e WHERE e.run_id = s.run_id)"
 #define OPTIONS "(SELECT json_group_object(o.name, o.value) FROM option o WHERE o.run_id = s.run_id)"
 #define METRICS                                                                                              \
     "(SELECT json_group_array(json_object('epoch', epoch, 'metric', metric, 'at_s', at_s, 'value', value))"  \
@@ -218,7 +228,8 @@ int results_json_compare(struct results_db *db, const char *run_ids, char **out,
                         "SELECT json_group_array(json(o)) FROM (SELECT json_object('policy', policy,"
                         " 'runs', json_group_array(run_id), 'epoch_s', avg(epoch_s), 'speedup', avg(speedup),"
                         " 'local_share', avg(local_share), 'bytes_per_node', avg(bytes_per_node),"
-                        " 'quality_metric', max(metric), 'quality', avg(quality)) AS o" COMPARED ")",
+                        " 'quality_metric', max(metric), 'quality', avg(quality),"
+                        " 'extrapolated', json(iif(max(epochs_run < epochs), 'true', 'false'))) AS o" COMPARED ")",
                         "s", run_ids);
     return rc == PM_OK ? one_text(db, out, err, row) : rc;
 }

@@ -34,7 +34,8 @@ const char results_schema_tables[] =
     "CREATE TABLE epoch("
     "  " RUN_ID ", " EPOCH ","
     "  epoch_s REAL NOT NULL, drain_s REAL NOT NULL, eval_s REAL NOT NULL, elapsed_s REAL NOT NULL,"
-    "  steps INTEGER NOT NULL, loss REAL, quality_metric TEXT, quality REAL, ci_low_s REAL, ci_high_s REAL,"
+    "  steps INTEGER NOT NULL, loss REAL, quality_metric TEXT, quality REAL,"
+    "  share REAL NOT NULL, ci_low_s REAL, ci_high_s REAL,"
     KEY("run_id, epoch")
     "CREATE TABLE node_epoch("
     "  " RUN_ID ", " EPOCH ", " NODE ","

@@ -82,6 +82,7 @@ static int run(const struct pm_job *job, const struct pm_values *values, struct 
     (void)values;
     struct pm_record epoch = {.kind = PM_RECORD_EPOCH};
     epoch.u.epoch.epoch_ns = 5;
+    epoch.u.epoch.share = 1;
     job->report(job->report_arg, &epoch);
     int code = atoi(getenv("CODE"));
     if (code == 9)

@@ -77,6 +77,7 @@ static void record_epoch(struct results_recorder *r, uint32_t epoch, int64_t epo
 {
     struct pm_record record = {.kind = PM_RECORD_EPOCH, .epoch = epoch};
     record.u.epoch.epoch_ns = epoch_ns;
+    record.u.epoch.share = 1;
     record.u.epoch.drain_ns = 1;
     record.u.epoch.elapsed_ns = (epoch + 1) * epoch_ns;
     record.u.epoch.steps = 10;
@@ -227,6 +228,40 @@ static void views(void **state)
                         "0.556 2.0 4.0");
 }
 
+/* One whole epoch of 2 s, and one of 4 s (3 to 6) of which a quarter was run. */
+static void extrapolated_epochs(void **state)
+{
+    (void)state;
+    struct results_recorder *r = begin("kv", 2);
+    record_epoch(r, 0, 2000000000, 1);
+    struct pm_record record = {.kind = PM_RECORD_EPOCH, .epoch = 1};
+    record.u.epoch.epoch_ns = 4000000000;
+    record.u.epoch.share = 0.25;
+    record.u.epoch.ci_low_ns = 3000000000;
+    record.u.epoch.ci_high_ns = 6000000000;
+    results_record(r, &record);
+    assert_int_equal(results_finish(r, RESULTS_FINISHED, NULL, 1, NULL), PM_OK);
+    assert_string_equal(ask("SELECT group_concat(share || ifnull(ci_low_s, '-') || ifnull(ci_high_s, '-')) FROM epoch"),
+                        "1.0--,0.253.06.0");
+    struct pm_error err = {0};
+    struct results_db db;
+    struct results_table t;
+    assert_int_equal(results_open(path, RESULTS_READ, &db, &err), PM_OK);
+    assert_int_equal(results_summary(&db, 1, &t, &err), PM_OK);
+    const char *const expected[][2] = {{"epoch_s", "3.0"}, {"epochs_run", "1.25"}, {"epoch_low_s", "2.5"},
+                                       {"epoch_high_s", "4.0"}};
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        for (size_t column = 0; column < t.columns; column++)
+            if (strcmp(t.names[column], expected[i][0]) == 0)
+                assert_string_equal(results_cell(&t, 0, column), expected[i][1]);
+    results_table_free(&t);
+    assert_int_equal(results_compare(&db, "[1]", &t, &err), PM_OK);
+    assert_string_equal(t.names[8], "extrapolated");
+    assert_string_equal(results_cell(&t, 0, 8), "1");
+    results_table_free(&t);
+    results_close(&db);
+}
+
 static void many_records_are_written_in_between(void **state)
 {
     (void)state;
@@ -327,6 +362,7 @@ int main(void)
         TEST(rows_of_a_run),
         TEST(digest_is_of_the_rows),
         TEST(views),
+        TEST(extrapolated_epochs),
         TEST(many_records_are_written_in_between),
         TEST(refused_records_fail_the_run),
         TEST(process_that_is_gone),
