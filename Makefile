@@ -126,7 +126,7 @@ PROGRAM := $(if $(call sources,cli),$(if $(wildcard cli/main.c),$(BUILD)/pmlab))
 SIM     := $(if $(SIM_SRC),$(BUILD)/pmlab-sim.so)
 LIBRARY := $(BUILD)/libpmlab.a
 
-.PHONY: all demo check bench soak mutants install uninstall clean help FORCE
+.PHONY: all demo figures check bench soak fuzz mutants install uninstall clean help FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -216,6 +216,16 @@ check: packages-test
 bench: all $(BENCH_PROGRAMS)
 	@$(ENVIRONMENT) bash tests/bench/run.sh
 
+FUZZ_PROGRAMS := $(patsubst %,$(BUILD)/tests/%,proto_message proto_hostile unit_option unit_spec unit_ratings)
+
+fuzz: $(FUZZ_PROGRAMS)
+	@$(ENVIRONMENT) bash tests/fuzz.sh $(TIMES)
+
+figures: all packages-demo
+	@mkdir -p figures
+	@set -e; for name in $$($(BUILD)/pmlab list figures | cut -d ' ' -f 1); do \
+	    $(BUILD)/pmlab figure "$$name" --db figures/results.db --output figures --jobs 2; done
+
 SOAK_PROGRAMS := $(filter $(BUILD)/tests/soak_%,$(TEST_PROGRAMS))
 EVENTS        ?= 100000000
 
@@ -257,9 +267,11 @@ help:
 	@printf '%s\n' \
 	    'make            build build/pmlab, pmlab-sim.so and libpmlab.a; installs missing packages first' \
 	    'make demo       compare policies on a simulated cluster; table, database and report in demo/' \
+	    'make figures    run what the figures of plots/ need and draw them in figures/' \
 	    'make check      run every test and check; TESTS="unit_slots check_tidy" runs only these' \
 	    'make bench      measure against limits taken in the same run' \
 	    'make soak       random protocol events, EVENTS=100000000' \
+	    'make fuzz       damaged messages, texts and files, TIMES=10 as many as in the tests' \
 	    'make mutants    break the protocol on purpose; every break must be noticed' \
 	    'make install    prefix=/usr/local DESTDIR=;  make uninstall undoes it' \
 	    'make clean      remove the build folder' \

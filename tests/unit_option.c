@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Typed options: units, bounds, messages, canonical texts, nearest names, and a fuzz of the parser. */
+/* Typed options: units, bounds, messages, canonical texts, nearest names, and a fuzz of the parser. PM_SEED gives the
+ * seed of random texts and numbers, ROUNDS how many. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include "core/nearest.h"
 #include "core/option.h"
 #include "core/rng.h"
+#include "tests/repeat.h"
 
 static struct pm_option option_of(enum pm_option_type type)
 {
@@ -475,9 +477,10 @@ static void random_texts(void **state)
                                          "0x",   " ",     "e-3", "e300", "h",    "s",   "B", "TB",  "Pf",
                                          "true", "green", "000", "99",   "bps",  "e18"};
     struct pm_rng rng;
-    pm_rng_init(&rng, "unit_option", 1, 0, 0);
-    unsigned accepted = 0;
-    for (int round = 0; round < 200000; round++) {
+    uint64_t seed = repeat_number("PM_SEED", 1), rounds = repeat_number("ROUNDS", 200000), accepted = 0;
+    pm_rng_init(&rng, "unit_option", seed, 0, 0);
+    repeat_note(seed, "", "random_texts");
+    for (uint64_t round = 0; round < rounds; round++) {
         char text[128] = "";
         size_t n = pm_rng_below(&rng, 7), length = 0;
         for (size_t i = 0; i < n; i++) {
@@ -495,11 +498,11 @@ static void random_texts(void **state)
             accepted++;
         } else if (rc != PM_E_OPTION || strchr(err.text, '\n') != NULL ||
                    strstr(err.text, "allowed") == NULL) {
-            fail_msg("round %d, type %d, \"%s\": code %d, \"%s\"", round, (int)option.type, text, rc,
-                     err.text);
+            repeat_line(err.text, seed, "", "random_texts");
+            fail_msg("type %d, \"%s\": code %d, \"%s\"", (int)option.type, text, rc, err.text);
         }
     }
-    assert_in_range(accepted, 10000, 190000);
+    assert_in_range(accepted, rounds / 20, rounds - rounds / 20);
 }
 
 /* Doubles of all magnitudes survive their canonical text in every unit. */
@@ -510,8 +513,10 @@ static void random_numbers(void **state)
     static const char *const units[][4] = {
         {"ns", "us", "s", "h"}, {"bps", "Gbps", "kBps", "TBps"}, {"f", "Mf", "Gf", "Pf"}, {"", "", "", ""}};
     struct pm_rng rng;
-    pm_rng_init(&rng, "unit_option", 2, 0, 0);
-    for (int round = 0; round < 100000; round++) {
+    uint64_t seed = repeat_number("PM_SEED", 2), rounds = repeat_number("ROUNDS", 100000);
+    pm_rng_init(&rng, "unit_option", seed, 0, 0);
+    repeat_note(seed, "", "random_numbers");
+    for (uint64_t round = 0; round < rounds; round++) {
         size_t type = pm_rng_below(&rng, 4);
         double number = ldexp(pm_rng_real(&rng) + 0.5, (int)pm_rng_below(&rng, 40) - 20);
         int digits = 1 + (int)pm_rng_below(&rng, 17);
@@ -521,7 +526,7 @@ static void random_numbers(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts),
@@ -540,5 +545,5 @@ int main(void)
         cmocka_unit_test(random_texts),
         cmocka_unit_test(random_numbers),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return repeat_main(argc, argv, "options", tests, sizeof tests / sizeof *tests);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Specifications NAME[:option=value,...] and lists of them. */
+/* Specifications NAME[:option=value,...] and lists of them. PM_SEED gives the seed of random ones, ROUNDS how many. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 
 #include "core/rng.h"
 #include "core/spec.h"
+#include "tests/repeat.h"
 
 /* "name|option=value|..." of a parsed specification. */
 static const char *shown(const struct pm_spec *spec)
@@ -212,8 +213,10 @@ static void random_specs_round_trip(void **state)
 {
     (void)state;
     struct pm_rng rng;
-    pm_rng_init(&rng, "unit_spec", 1, 0, 0);
-    for (int round = 0; round < 50000; round++) {
+    uint64_t seed = repeat_number("PM_SEED", 1), rounds = repeat_number("ROUNDS", 50000);
+    pm_rng_init(&rng, "unit_spec", seed, 0, 0);
+    repeat_note(seed, "", "random_specs_round_trip");
+    for (uint64_t round = 0; round < rounds; round++) {
         struct pm_spec_pair pairs[3];
         struct pm_spec spec = {
             .name = random_text(&rng, "ab/:,\\=.", 1), .n = pm_rng_below(&rng, 4), .pairs = pairs};
@@ -225,10 +228,10 @@ static void random_specs_round_trip(void **state)
         snprintf(expected, sizeof expected, "%s", shown(&spec));
         struct pm_spec again;
         struct pm_error err = {0};
-        if (pm_spec_parse(text, &again, &err) != PM_OK)
-            fail_msg("round %d, \"%s\": %s", round, text, err.text);
-        if (strcmp(shown(&again), expected) != 0)
-            fail_msg("round %d, \"%s\": \"%s\" is not \"%s\"", round, text, shown(&again), expected);
+        if (pm_spec_parse(text, &again, &err) != PM_OK || strcmp(shown(&again), expected) != 0) {
+            repeat_line("a specification is not what was formatted", seed, "", "random_specs_round_trip");
+            fail_msg("\"%s\" is not \"%s\" (%s)", text, expected, err.text);
+        }
         pm_spec_free(&again);
     }
 }
@@ -238,9 +241,10 @@ static void random_texts(void **state)
 {
     (void)state;
     struct pm_rng rng;
-    pm_rng_init(&rng, "unit_spec", 2, 0, 0);
-    unsigned accepted = 0;
-    for (int round = 0; round < 100000; round++) {
+    uint64_t seed = repeat_number("PM_SEED", 2), rounds = repeat_number("ROUNDS", 100000), accepted = 0;
+    pm_rng_init(&rng, "unit_spec", seed, 0, 0);
+    repeat_note(seed, "", "random_texts");
+    for (uint64_t round = 0; round < rounds; round++) {
         char text[17];
         size_t length = pm_rng_below(&rng, 16);
         for (size_t i = 0; i < length; i++)
@@ -250,25 +254,29 @@ static void random_texts(void **state)
         size_t n;
         struct pm_error err = {0};
         int rc = pm_spec_list_parse(text, &specs, &n, &err);
-        if (rc != PM_OK && (rc != PM_E_OPTION || err.text[0] == '\0' || strchr(err.text, '\n') != NULL))
-            fail_msg("round %d, \"%s\": %d, \"%s\"", round, text, rc, err.text);
+        if (rc != PM_OK && (rc != PM_E_OPTION || err.text[0] == '\0' || strchr(err.text, '\n') != NULL)) {
+            repeat_line("a refusal is not one line", seed, "", "random_texts");
+            fail_msg("\"%s\": %d, \"%s\"", text, rc, err.text);
+        }
         accepted += rc == PM_OK;
         for (size_t i = 0; rc == PM_OK && i < n; i++) {
             char formatted[64];
             struct pm_spec again;
             pm_spec_format(&specs[i], formatted, sizeof formatted);
-            if (pm_spec_parse(formatted, &again, &err) != PM_OK)
-                fail_msg("round %d, \"%s\": \"%s\": %s", round, text, formatted, err.text);
+            if (pm_spec_parse(formatted, &again, &err) != PM_OK) {
+                repeat_line(err.text, seed, "", "random_texts");
+                fail_msg("\"%s\": \"%s\"", text, formatted);
+            }
             assert_string_equal(again.name, specs[i].name);
             assert_int_equal(again.n, specs[i].n);
             pm_spec_free(&again);
         }
         pm_spec_list_free(specs, n);
     }
-    assert_in_range(accepted, 1000, 99000);
+    assert_in_range(accepted, rounds / 100, rounds - rounds / 100);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(specs_are_parsed),  cmocka_unit_test(bad_specs_are_refused),
@@ -276,5 +284,5 @@ int main(void)
         cmocka_unit_test(specs_are_applied), cmocka_unit_test(random_specs_round_trip),
         cmocka_unit_test(random_texts),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return repeat_main(argc, argv, "specifications", tests, sizeof tests / sizeof *tests);
 }

@@ -1,0 +1,47 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Damaged messages, random texts and damaged files, many times as many as in the tests.
+#
+#   tests/fuzz.sh [TIMES]               10 times as many, if it does not say
+#
+# Stops at the first failure; the last line then is a command that repeats it. Environment: PMLAB_BUILD.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+times=${1:-10}
+case $times in '' | *[!0-9]* | 0*)
+    echo "fuzz.sh: TIMES is '$times'; allowed is a whole number from 1" >&2
+    exit 2 ;;
+esac
+LIMIT_S=$((60 + 60 * times))        # per line below, each of which takes a few seconds per time
+TMPDIR=$(mktemp -d)
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+
+# Program, test (or all), and what is multiplied.
+while read -r program test name usual; do
+    command=("${PMLAB_BUILD:-build}/tests/$program")
+    [ "$test" = all ] || command+=(-t "$test")
+    settings=()
+    [ "$name" = none ] || settings=("$name=$((usual * times))")
+    start=$EPOCHREALTIME
+    env -u PM_SEED "${settings[@]}" timeout --kill-after=10 $LIMIT_S "${command[@]}" >"$TMPDIR/log" 2>&1 </dev/null
+    status=$?
+    if [ $status -ne 0 ]; then
+        cat "$TMPDIR/log"
+        echo "FAIL  $program $test: exit status $status (124: $LIMIT_S s were not enough)"
+        echo "again: ${settings[*]} ${command[*]}"
+        exit 1
+    fi
+    awk -v what="$program $test" -v settings="${settings[*]}" -v s="$EPOCHREALTIME" -v t="$start" \
+        'BEGIN { printf "ok    %-48s %-18s %6.1f s\n", what, settings, s - t }'
+done <<END
+proto_message random_headers ROUNDS 300000
+proto_message mutated_messages RUNS 12000
+proto_message answers_that_come_again AGAIN_RUNS 60
+proto_hostile all none 0
+unit_option random_texts ROUNDS 200000
+unit_option random_numbers ROUNDS 200000
+unit_spec random_specs_round_trip ROUNDS 100000
+unit_spec random_texts ROUNDS 100000
+unit_ratings damaged_files_are_read_or_refused ROUNDS 3000
+END
