@@ -32,7 +32,8 @@ int results_list_runs(struct results_db *db, struct results_table *out, struct p
 int results_summary(struct results_db *db, int64_t run_id, struct results_table *out, struct pm_error *err);
 /* The means over the runs of each policy with its options, in the order of their first run; run_ids is a JSON
  * array of numbers. Columns: policy, runs, epoch_s, speedup, local_share, bytes_per_node, metric, quality,
- * extrapolated (1 when an epoch was not run whole) and, for intervals, the sums of squares of deviations of epoch_s, speedup and quality. */
+ * extrapolated (1 when an epoch was not run whole) and, for intervals, the sums of squares of deviations of
+ * epoch_s, speedup and quality. */
 int results_compare(struct results_db *db, const char *run_ids, struct results_table *out,
                     struct pm_error *err);
 

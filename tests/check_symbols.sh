@@ -17,7 +17,7 @@ MATH='(exp|exp2|expm1|log|log2|log10|log1p|sqrt|cbrt|pow|hypot|fabs|erfc?|lgamma
       (sin|cos|tan|sincos|asin|acos|atan2?|sinh|cosh|tanh)f?
       (floor|ceil|trunc|round|rint|nearbyint|fmod|fmin|fmax|fma|ldexp|frexp|scalbn|copysign|nextafter|modf)f?
       l?l(round|rint)f?'
-OTHER='gsl_[a-z0-9_]+ qsort bsearch abort __atomic_[a-z0-9_]+ __stack_chk_fail _GLOBAL_OFFSET_TABLE_
+OTHER='gsl_[A-Za-z0-9_]+ qsort bsearch abort __atomic_[a-z0-9_]+ __stack_chk_fail _GLOBAL_OFFSET_TABLE_
        __(asan|ubsan|tsan|sanitizer|gcov)_[a-z0-9_]+'
 # A failed assertion writes its line to file descriptor 2.
 ASSERTION='core/error\.o: (write|v?dprintf)'
