@@ -35,6 +35,8 @@ is "budgets" "$(sql budget.db "SELECT backend, status, share < 1, ci_low_s < epo
     paste -sd ' ')" 'sim|finished|1|1|1|1 real|finished|1|1|1|1'
 good run "${zipf[@]}" --epochs 3 --time-budget 80ms --db epochs.db
 says '^  epoch time .*\(mean of 2, extrapolated from 1\.[0-9]+ of 2 epochs, 95 % interval '
+is "share of the last epoch alone" "$(sql epochs.db 'SELECT group_concat(abs(share - steps / (SELECT 1.0 * steps
+    FROM epoch WHERE epoch = 0)) < 1e-9), max(share), min(share) < 0.5 FROM epoch')" '1,1|1.0|1'
 is "elapsed time" "$(sql epochs.db 'SELECT count(*) FROM epoch e WHERE abs(elapsed_s -
     (SELECT sum(epoch_s) FROM epoch f WHERE f.epoch <= e.epoch)) > 1e-9')" 0
 
