@@ -13,7 +13,7 @@ enum {
     TICK_NS = 100000,
     PROGRESS_NS = 50000000,
     TIMER_SLACK_NS = 1000,
-    COMPUTING_NS = 200 * 1000 * 1000, /* of processor time between two pulses */
+    COMPUTING_NS = 20 * 1000 * 1000, /* of processor time between two pulses */
     PULSE_NS = 1000000000,
     RETURN_NS = 1000000000,
     CLOSE_NS = 2000000000
