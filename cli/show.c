@@ -110,8 +110,12 @@ static const struct {
      " ORDER BY bytes DESC, kind",
      false},
     {"Latencies",
-     "SELECT quantity, unit, sum(occurrences) AS occurrences, min(lower_bound) AS least,"
-     " max(upper_bound) AS greatest FROM latency WHERE run_id = ? GROUP BY quantity",
+     "WITH l AS (SELECT *, sum(occurrences) OVER (PARTITION BY quantity ORDER BY bucket) AS upto,"
+     "  sum(occurrences) OVER (PARTITION BY quantity) AS total FROM latency WHERE run_id = ?)"
+     " SELECT quantity, unit, max(total) AS occurrences, min(lower_bound) AS least,"
+     " min(CASE WHEN upto >= 0.5 * total THEN upper_bound END) AS p50,"
+     " min(CASE WHEN upto >= 0.99 * total THEN upper_bound END) AS p99,"
+     " max(upper_bound) AS greatest FROM l GROUP BY quantity",
      false},
 };
 
