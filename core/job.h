@@ -36,6 +36,7 @@ struct pm_record {
             double share; /* of all workers' batches that were run; less than 1: epoch_ns is extrapolated to the whole epoch */
             int64_t ci_low_ns, ci_high_ns; /* 95 % interval of an extrapolated epoch_ns; both 0: none */
             uint64_t steps;                                  /* over all workers */
+            double flops;                                    /* of computing, over all workers: the work that was done */
             double loss;
             bool has_quality;
             char metric[32]; /* primary metric and its value, when evaluated */

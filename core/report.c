@@ -109,6 +109,7 @@ static void report_times(struct pm_trainer *t, uint32_t epoch, bool evaluated)
     t->elapsed_ns += r.u.epoch.epoch_ns;
     r.u.epoch.elapsed_ns = t->elapsed_ns;
     r.u.epoch.steps = t->steps;
+    r.u.epoch.flops = t->flops;
     r.u.epoch.loss = t->loss;
     const struct pm_evaluation *e = &t->evaluation;
     if (evaluated && e->n_metrics) {

@@ -91,12 +91,14 @@ static void compute(struct pm_trainer *t, struct pm_step *step)
     struct pm_worker *w = t->worker;
     int64_t before = c->ops->now_ns(c->ops_self);
     t->workload->compute(t->state, t->ws, step);
-    c->ops->compute(c->ops_self, w, t->workload->flops(t->state, step->batch));
+    double flops = t->workload->flops(t->state, step->batch);
+    c->ops->compute(c->ops_self, w, flops);
     int64_t took = c->ops->now_ns(c->ops_self) - before;
     w->compute_ns += took;
     pm_count(&w->ctx.counters.compute_ns, (uint64_t)took);
     pm_count(&w->ctx.counters.steps, 1);
     t->loss += step->loss;
+    t->flops += flops;
     t->steps++;
 }
 
@@ -192,7 +194,7 @@ static uint64_t begin_epoch(struct pm_trainer *t, uint32_t epoch)
     /* 0.07 x 100 is a little more than 7, and not meant to be 8 */
     t->n_batches = (uint64_t)ceil((double)all * t->job->epoch_fraction * (1 - 1e-12));
     t->planned = t->computed = t->steps = 0;
-    t->loss = 0;
+    t->loss = t->flops = 0;
     if (epoch == 0)
         t->steps_all = t->n_batches * t->job->epochs;
     return all;
@@ -249,14 +251,15 @@ static void add_projection(struct pm_trainer *t)
     pm_unlock(t->node, &p->latch);
 }
 
-/* Sums that all workers need: loss, steps, whether somebody ran out of time. */
+/* Sums that all workers need: loss, steps, work, whether somebody ran out of time. */
 static int agree(struct pm_trainer *t)
 {
-    double sums[3] = {t->loss, (double)t->steps, t->out_of_time};
-    int rc = pm_reduce(t->worker, sums, 3);
+    double sums[4] = {t->loss, (double)t->steps, t->out_of_time, t->flops};
+    int rc = pm_reduce(t->worker, sums, 4);
     t->loss = sums[0];
     t->steps = (uint64_t)sums[1];
     t->out_of_time = sums[2] > 0;
+    t->flops = sums[3];
     return rc;
 }
 

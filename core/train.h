@@ -31,6 +31,7 @@ struct pm_trainer {
     /* of the epoch */
     double loss;
     uint64_t steps;
+    double flops;
     struct pm_pace pace;
     int64_t began_ns, drain_ns, ended_ns;
     int64_t trained_ns; /* training time of earlier epochs, as it was run */

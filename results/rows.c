@@ -15,10 +15,10 @@ static int insert_epoch(struct results_db *db, int64_t run_id, const struct pm_r
 {
     bool has = r->u.epoch.has_quality, interval = r->u.epoch.ci_high_ns > 0;
     return results_run_statement(
-        db, err, "INSERT INTO epoch VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "iiddddidsdddd", run_id,
+        db, err, "INSERT INTO epoch VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", "iiddddiddsdddd", run_id,
         (int64_t)r->epoch, seconds(r->u.epoch.epoch_ns), seconds(r->u.epoch.drain_ns),
         seconds(r->u.epoch.eval_ns), seconds(r->u.epoch.elapsed_ns), (int64_t)r->u.epoch.steps,
-        r->u.epoch.loss, has ? r->u.epoch.metric : NULL, has ? r->u.epoch.quality : NAN,
+        r->u.epoch.flops, r->u.epoch.loss, has ? r->u.epoch.metric : NULL, has ? r->u.epoch.quality : NAN,
         r->u.epoch.share, interval ? seconds(r->u.epoch.ci_low_ns) : NAN,
         interval ? seconds(r->u.epoch.ci_high_ns) : NAN);
 }

@@ -34,7 +34,7 @@ const char results_schema_tables[] =
     "CREATE TABLE epoch("
     "  " RUN_ID ", " EPOCH ","
     "  epoch_s REAL NOT NULL, drain_s REAL NOT NULL, eval_s REAL NOT NULL, elapsed_s REAL NOT NULL,"
-    "  steps INTEGER NOT NULL, loss REAL, quality_metric TEXT, quality REAL,"
+    "  steps INTEGER NOT NULL, flops REAL NOT NULL, loss REAL, quality_metric TEXT, quality REAL,"
     "  share REAL NOT NULL, ci_low_s REAL, ci_high_s REAL,"
     KEY("run_id, epoch")
     "CREATE TABLE node_epoch("
@@ -86,9 +86,10 @@ const char results_schema_tables[] =
 
 const char results_schema_views[] =
     "CREATE VIEW v_speedup AS"
-    " WITH mean AS (SELECT run_id, avg(epoch_s) AS epoch_s FROM epoch GROUP BY run_id)"
+    " WITH mean AS (SELECT run_id, avg(epoch_s) AS epoch_s, avg(flops / share) AS flops FROM epoch GROUP BY run_id)"
     " SELECT " IDENTITY ", r.name, r.backend, r.workload, r.workload_options, r.seed, r.experiment_hash,"
-    "  m.epoch_s, s.run_id AS single_run_id, n.epoch_s AS single_epoch_s, n.epoch_s / m.epoch_s AS speedup"
+    "  m.epoch_s, s.run_id AS single_run_id, n.epoch_s AS single_epoch_s,"
+    "  n.epoch_s / m.epoch_s * CASE WHEN n.flops > 0 THEN m.flops / n.flops ELSE 1 END AS speedup"
     " FROM run r JOIN mean m ON m.run_id = r.run_id" WITH_SINGLE
     " LEFT JOIN mean n ON n.run_id = s.run_id WHERE r.status = 'finished';"
     "CREATE VIEW v_locality AS"

@@ -152,6 +152,13 @@ is "seeds" "$(sql repeat.db "SELECT group_concat(policy || seed) FROM run")" 'kv
 says '^kv .*\+- '
 is "the baseline of each seed" "$(sql repeat.db "SELECT count(*) FROM v_speedup v JOIN run s
     ON s.run_id = single_run_id WHERE v.seed = s.seed AND v.policy = 'kv'")" 2
+# Workers of zipf do a fixed number of steps each: more nodes do more work, and speed-up counts that; mf divides its data.
+good compare --workload zipf:keys=50,steps=40 --nodes 4 --workers 1 --policies single,full --cost none --db work.db
+is "work of 4 nodes" "$(sql work.db 'SELECT max(flops) / min(flops) FROM epoch')" 4.0
+is "speed-up by work" "$(sql work.db "SELECT abs(v.speedup - 4 * single_epoch_s / epoch_s) < 1e-9 AND v.speedup BETWEEN 1 AND 4
+    FROM v_speedup v WHERE policy = 'full'")" 1
+good compare --workload mf:rows=40,cols=20,cells=300 --nodes 4 --workers 1 --policies single,full --db divided.db
+is "work that is divided" "$(sql divided.db 'SELECT count(DISTINCT flops) FROM epoch')" 1
 good compare "${tiny[@]}" --backend real --policies kv --jobs 2 --db real.db
 is "real runs have no digest" \
     "$(sql real.db "SELECT count(*) FROM run WHERE digest IS NULL AND backend = 'real'")" 2
