@@ -79,7 +79,7 @@ struct pm_message {
     pm_node_id destination;
     uint32_t stored_bytes; /* bytes present from `wire` on; less than length_bytes with --values none */
     uint32_t sent_bytes;   /* a socket backend's progress */
-    uint32_t spare;
+    uint32_t spare; /* a backend's own; 0 in a new message */
     struct pm_wire wire;   /* the encoding starts here and runs on behind this struct */
 };
 _Static_assert(offsetof(struct pm_message, wire) % 8 == 0, "keys must be 8-byte aligned");

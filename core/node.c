@@ -355,11 +355,6 @@ struct pm_ctx *pm_node_communicator(struct pm_node *node)
     return &node->communicator;
 }
 
-void *pm_node_ops_self(const struct pm_node *node)
-{
-    return node->config.ops_self;
-}
-
 const struct pm_job *pm_node_job(const struct pm_node *node)
 {
     return node->config.job;

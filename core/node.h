@@ -105,7 +105,6 @@ void pm_node_destroy(struct pm_node *node);
 
 struct pm_worker *pm_node_worker(struct pm_node *node, uint32_t index);
 struct pm_ctx *pm_node_communicator(struct pm_node *node);
-void *pm_node_ops_self(const struct pm_node *node);
 const struct pm_job *pm_node_job(const struct pm_node *node);
 
 /* Handles one message (after pm_message_check), taking ownership of it. `ctx` is the communicator's or, inside

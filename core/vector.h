@@ -32,11 +32,4 @@ static inline void pm_vector_zero(float *to, uint32_t n)
         to[i] = 0;
 }
 
-/* to += update, update = 0 */
-static inline void pm_vector_move_into(float *restrict to, float *restrict update, uint32_t n)
-{
-    pm_vector_add(to, update, n);
-    pm_vector_zero(update, n);
-}
-
 #endif
