@@ -9,6 +9,7 @@
 static const char *const kind_names[PM_MSG_KINDS] = {
     [PM_MSG_ACCESS] = "access",   [PM_MSG_REPLY] = "reply",     [PM_MSG_ROUND] = "round",
     [PM_MSG_ANSWER] = "answer",   [PM_MSG_COLLECT] = "collect", [PM_MSG_SPREAD] = "spread",
+    [PM_MSG_RELOCATE] = "relocate", [PM_MSG_TRANSFER] = "transfer",
     [PM_MSG_CLOCK] = "clock",     [PM_MSG_BARRIER] = "barrier", [PM_MSG_RELEASE] = "release",
     [PM_MSG_WAVE] = "wave",       [PM_MSG_STATS] = "stats",     [PM_MSG_PRIVATE] = "private",
     [PM_MSG_HELLO] = "hello",     [PM_MSG_GOODBYE] = "goodbye",
@@ -65,7 +66,7 @@ void pm_message_free(struct pm_message *m)
 /* Which kinds may carry keys, floats, a blob. */
 static bool has_keys(uint8_t kind)
 {
-    return kind <= PM_MSG_SPREAD;
+    return kind <= PM_MSG_TRANSFER;
 }
 static bool has_blob(uint8_t kind)
 {

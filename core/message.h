@@ -8,8 +8,8 @@
  *
  * Body layout, in this order, every section 4-byte aligned and keys 8-byte aligned because the header is 48 bytes:
  *   keys     n_keys x u64, but none in a REPLY, whose keys the origin knows
- *   meta     n_keys x pm_meta_bytes(wire) bytes: u64 stamps of ANSWER, u32 entry numbers of indexed REPLY/ACCESS,
- *            u32 entry flags of ROUND
+ *   meta     n_keys x pm_meta_bytes(wire) bytes: u64 stamps of ANSWER, u64 versions of TRANSFER, u32 entry numbers of
+ *            indexed REPLY/ACCESS, u32 entry flags of ROUND
  *   values   n_floats x f32
  *   blob     the rest: doubles of a reduction, statistics, private bytes of a policy                                  */
 #ifndef PM_CORE_MESSAGE_H
@@ -30,6 +30,8 @@ enum pm_message_kind {
     PM_MSG_ANSWER,   /* to replica holders: refreshed values */
     PM_MSG_COLLECT,  /* exchange over hubs, first half: deltas to their owner; also a marker when empty */
     PM_MSG_SPREAD,   /* exchange over hubs, second half: changed main copies to every replica; also a marker */
+    PM_MSG_RELOCATE, /* `origin` wants to own these keys: to the home (hop 0), from there to the owner (hop 1) */
+    PM_MSG_TRANSFER, /* from the old owner to the new one: values and versions */
     PM_MSG_CLOCK,    /* the sender's minimum clock rose to `number` */
     PM_MSG_BARRIER,  /* to node 0: all workers of the sender arrived; blob = their doubles */
     PM_MSG_RELEASE,  /* from node 0: leave the barrier; blob = sums */
@@ -61,7 +63,7 @@ struct pm_wire {
     uint8_t op;            /* enum pm_op_kind of ACCESS and REPLY */
     uint8_t hop;           /* how often it was forwarded */
     uint32_t source;       /* node that sent this hop */
-    uint32_t origin;       /* node whose worker asked; = source except in forwards */
+    uint32_t origin;       /* node whose worker asked, or that wants to own; = source except in forwards */
     uint32_t n_keys;
     uint32_t n_floats;
     uint32_t request;      /* ACCESS, REPLY: the operation at the origin */
@@ -113,6 +115,7 @@ static inline uint32_t pm_meta_bytes(const struct pm_wire *w)
     case PM_MSG_ROUND:
         return 4;
     case PM_MSG_ANSWER:
+    case PM_MSG_TRANSFER:
         return 8;
     default:
         return 0;

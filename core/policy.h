@@ -50,9 +50,13 @@ struct pm_traits {
     bool gate_replicas;  /* ask usable() before a replica serves (else a ready one serves, an unready one is asked for) */
     bool gate_absent;    /* ask usable() about keys of which the node has nothing (else they are asked for) */
     bool track_changes;  /* core lists changed main copies, for exchange */
+    bool relocates;      /* keys can change their owner: core keeps the directory of owners at the homes */
+    bool location_cache; /* with relocates: accesses go to the last owner that was heard of, not to the home */
     bool min_clock;      /* nodes tell each other their minimum clock */
     uint32_t max_nodes;  /* 0 = any; 1 = this policy always runs on one node */
     size_t key_bytes;    /* zeroed private bytes with every slot that has a value (pm_key_private) */
+    /* With relocates and promise_async from PM_PRAM on, core holds an operation on a key back while a remote one of the same
+     * worker on that key is unanswered. (Static allocation keeps their order by the channels'.) */
     enum pm_consistency promise_sync, promise_async;
 };
 
@@ -88,8 +92,9 @@ struct pm_policy {
                               struct pm_slot *slot, enum pm_op_kind op);
     /* Number that a worker's requests and refreshes carry to the owner (SSP: the least clock it accepts). Default 0. */
     uint64_t (*need)(struct pm_ctx *ctx, void *state, struct pm_worker *worker);
-    /* Next hop of an access to a key that is not here. `slot` may be NULL. Default: the owner at the start. This node
-     * itself: at hop 0 the communicator asks again, later the request waits here for a kick. */
+    /* Next hop of an access to a key that is not here. `slot` may be NULL. Default: the owner at the start; with
+     * traits.relocates the home, and the owner from there (at hop 0 a cached location, with traits.location_cache). This
+     * node itself: at hop 0 the communicator asks again, later the request waits here for a kick. */
     pm_node_id (*route)(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, uint32_t hop);
     /* At the owner, under the latch: answer this read or refresh now (*stamp goes into the answer) or later. Default: now,
      * stamp 0. Asked after a delta that came along was merged; not asked for pushes or for reads of the model. */
@@ -163,6 +168,9 @@ void pm_replicate(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 /* Outside any latch: sends every update collected in this node's replicas to the owners, one message per destination. */
 void pm_send_deltas(struct pm_ctx *ctx);
+/* Outside any latch: has the main copies of these keys move here; those that are here or arriving already stay as they
+ * are. Accesses wait in order while a key arrives. Needs traits.relocates; not for keys with a replica here. */
+void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n);
 /* For hooks that get no slot: the slot of a key, latched (made absent if there is none), until closed. One at a time; verbs
  * that say "outside any latch" not in between. */
 struct pm_slot *pm_slot_open(struct pm_ctx *ctx, pm_key key);

@@ -32,6 +32,7 @@ enum pm_slot_state {
     PM_SLOT_ABSENT,  /* nothing here but perhaps a cached location */
     PM_SLOT_OWNED,   /* the main copy */
     PM_SLOT_REPLICA, /* a copy; serves reads when PM_SLOT_READY */
+    PM_SLOT_ARRIVING, /* will be the main copy: its value is on its way here; accesses queue in order */
 };
 
 enum pm_slot_flag {
@@ -39,7 +40,7 @@ enum pm_slot_flag {
     PM_SLOT_DIRTY = 2,      /* replica is in the node's list of deltas to send */
     PM_SLOT_REFRESHING = 4, /* a refresh was asked for and is not answered */
     PM_SLOT_CHANGED = 8,    /* main copy is in the node's list of changes to spread */
-    PM_SLOT_QUEUED = 16,    /* operations wait for this key */
+    PM_SLOT_QUEUED = 16,    /* operations or requests wait for this key */
 };
 
 struct pm_slot {
@@ -47,9 +48,11 @@ struct pm_slot {
     uint8_t state; /* enum pm_slot_state */
     uint8_t flags; /* enum pm_slot_flag */
     uint16_t intents;
-    uint64_t version;     /* main copy: rises with each change; replica: stamp of the installed value */
+    uint64_t version;     /* main copy: rises with each change; replica: stamp of the installed value; arriving: when
+                             it was asked for, in nanoseconds */
     uint32_t relocations; /* counter that orders notices of ownership */
-    pm_node_id location;  /* cached owner of a key that is not owned here */
+    pm_node_id location;  /* absent, at the key's home: its owner; absent, elsewhere: last owner that was heard of, or none;
+                             arriving: the node that gets it next, this one when nobody else asked for it */
     float *value;         /* NULL when absent; see above for the block */
 };
 _Static_assert(sizeof(struct pm_slot) == 32, "two slots per cache line");
