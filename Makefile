@@ -69,7 +69,7 @@ CFLAGS_thread    := -fsanitize=thread
 CFLAGS   ?= $(if $(SAN),-O1,-O3) -g
 SANFLAGS := $(if $(SAN),$(CFLAGS_$(SAN)))
 # Strict inside, where numbers are converted on purpose only; the edges deal with text and foreign interfaces.
-STRICT_FOLDERS := core sim real policies workloads
+STRICT_FOLDERS := core sim real policies workloads memnet
 warnings = -Wall -Wextra -Wshadow $(if $(filter $(STRICT_FOLDERS),$(firstword $(subst /, ,$1))),-Wconversion)
 # Equal values on every machine: no fused multiply-add, except in the kernels, which promise no more than
 # their tests check.
@@ -104,7 +104,7 @@ sources  = $(filter-out $(WITHOUT),$(wildcard $(addsuffix /*.c,$1)))
 objects  = $(patsubst %.c,$(BUILD)/%.o,$1)
 
 LIB_SRC  := $(sort $(call sources,core real policies workloads))
-APP_SRC  := $(sort $(filter-out cli/main.c,$(call sources,results cli)))
+APP_SRC  := $(sort $(filter-out cli/main.c,$(call sources,results cli memnet)))
 SIM_SRC  := $(sort $(call sources,sim))
 GEN_OBJ  := $(BUILD)/gen/registry.o $(BUILD)/gen/version.o
 LIB_OBJ  := $(call objects,$(LIB_SRC)) $(GEN_OBJ)

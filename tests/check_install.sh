@@ -17,7 +17,7 @@ fail() {
 
 # The build goes on in a copy, so that other tests running now never see a program that is half linked.
 mkdir -p "$TMPDIR/build"
-for part in core real policies workloads results cli sim gen config.mk flags sources \
+for part in core real policies workloads memnet results cli sim gen config.mk flags sources \
     libpmlab.a pmlab pmlab-sim.so; do
     [ ! -e "$build/$part" ] || cp -a "$build/$part" "$TMPDIR/build/"
 done

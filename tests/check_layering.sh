@@ -12,13 +12,14 @@ PLAIN='assert complex ctype endian errno float immintrin inttypes limits math st
 # What the edges may use beside it.
 SYSTEM='dirent fcntl fnmatch locale malloc poll sched signal spawn time unistd
         sys/(file|mman|param|prctl|resource|stat|time|types|utsname|wait)'
+COROUTINES='ucontext sys/mman sanitizer/(common_interface_defs|tsan_interface)'
 NETWORK='arpa/inet ifaddrs net/if netdb netinet/(in|tcp) linux/futex
          sys/(epoll|eventfd|random|select|signalfd|socket|syscall|timerfd|uio|un)'
 
 # allowed FOLDER: regular expressions of what its files may include, with the quotes or angle brackets.
 allowed() {
     local system
-    case $1 in core | policies) system=$PLAIN ;; *) system="$PLAIN $SYSTEM" ;; esac
+    case $1 in core | policies) system=$PLAIN ;; memnet) system="$PLAIN $COROUTINES" ;; *) system="$PLAIN $SYSTEM" ;; esac
     [ "$1" != real ] || system+=" $NETWORK"
     for name in $system; do echo "<$name\.h>"; done
     echo "\"$1/[a-z0-9_]+\.h\""
@@ -34,7 +35,7 @@ allowed() {
 # Prints every forbidden #include below the folder ROOT; cli and tests may include everything.
 scan() {
     local root=$1 folder
-    for folder in core policies workloads sim real results; do
+    for folder in core policies workloads sim real memnet results; do
         [ -d "$root/$folder" ] || continue
         find "$root/$folder" -name '*.[ch]' -exec grep -nHE '^[[:space:]]*#[[:space:]]*include' {} + |
             sed -E 's/^([^:]*:[0-9]+):[ \t]*#[ \t]*include[ \t]*([<"][^>"]*[>"]|.*).*/\1 \2/' |
@@ -67,11 +68,14 @@ fault sim '<gsl/gsl_rng.h>'
 fault sim '"real/loop.h"'
 fault real '<simgrid/actor.h>'
 fault results '<gsl/gsl_rng.h>'
+fault memnet '"sim/sim.h"'
+fault memnet '<pthread.h>'
 fine core '<gsl/gsl_rng.h> /* why */'
 fine core '"core/error.h"'
 fine real '<sys/epoll.h>'
 fine sim '<simgrid/actor.h>'
+fine memnet '<ucontext.h>'
 
 found=$(scan .)
 [ -z "$found" ] || { echo "$found"; exit 1; }
-find core policies workloads sim real results -name '*.[ch]' | wc -l | sed 's/$/ files checked/'
+find core policies workloads sim real memnet results -name '*.[ch]' | wc -l | sed 's/$/ files checked/'

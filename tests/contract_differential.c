@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "tests/backends.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 #include "tests/repeat.h"
 #include "tests/scenario.h"
 

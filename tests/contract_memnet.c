@@ -12,7 +12,7 @@
 
 #include "core/rng.h"
 #include "tests/contract.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 #include "tests/repeat.h"
 
 enum { SEEDS = 10, CASES_MAX = 256 };

@@ -11,7 +11,7 @@ unset MAKEFLAGS MAKELEVEL MFLAGS PMLAB_SIM
 
 # Installs from a copy of the build, so that other tests running now never see a program that is half linked.
 mkdir build
-for part in core real policies workloads results cli sim gen config.mk flags sources \
+for part in core real policies workloads memnet results cli sim gen config.mk flags sources \
     libpmlab.a pmlab pmlab-sim.so; do
     [ ! -e "$PMLAB_BUILD/$part" ] || cp -a "$PMLAB_BUILD/$part" build/
 done

@@ -5,7 +5,7 @@
 #define PM_TESTS_INVARIANTS_H
 
 #include "core/layout.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 
 /* Per key: what was added by pushes that have been begun, and by those that their worker knows to be
  * complete. NULL where sums are not followed (no values). */

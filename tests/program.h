@@ -6,7 +6,7 @@
 #define PM_TESTS_PROGRAM_H
 
 #include "tests/contract.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 
 struct program {
     uint64_t seed;

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "core/registry.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 #include "tests/repeat.h"
 #include "tests/scenario.h"
 

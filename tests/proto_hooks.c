@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "core/internal.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 #include "tests/repeat.h"
 #include "tests/scenario.h"
 

@@ -10,7 +10,7 @@
 
 #include "core/node.h"
 #include "core/pm.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 #include "tests/repeat.h"
 #include "tests/testload.h"
 

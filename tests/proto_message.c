@@ -14,7 +14,7 @@
 #include "core/internal.h"
 #include "core/registry.h"
 #include "tests/contract.h"
-#include "tests/memnet_state.h"
+#include "memnet/state.h"
 #include "tests/repeat.h"
 #include "tests/scenario.h"
 

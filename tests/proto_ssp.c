@@ -23,8 +23,8 @@
 #include "core/internal.h"
 #include "docs/examples/policies/ssp.c"
 #include "tests/contract.h"
-#include "tests/memnet.h"
-#include "tests/preempt.h"
+#include "memnet/memnet.h"
+#include "memnet/preempt.h"
 #include "tests/program.h"
 #include "tests/repeat.h"
 

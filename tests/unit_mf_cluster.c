@@ -15,7 +15,7 @@
 #include "core/node.h"
 #include "core/registry.h"
 #include "core/spec.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 #include "tests/testload.h"
 #include "tests/workload_store.h"
 #include "workloads/mf.h"

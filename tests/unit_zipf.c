@@ -14,7 +14,7 @@
 #include "core/node.h"
 #include "core/registry.h"
 #include "core/rng.h"
-#include "tests/memnet.h"
+#include "memnet/memnet.h"
 #include "tests/testload.h"
 #include "tests/workload_store.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Coroutines for protocol tests: each has its own stack and runs until it yields. Everything happens on the
  * one thread that made it. Sanitizers are told of each switch. */
-#ifndef PM_TESTS_FIBER_H
-#define PM_TESTS_FIBER_H
+#ifndef PM_FIBER_H
+#define PM_FIBER_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The in-memory network: a backend for tests. The whole cluster lives in one process on one thread; every
+/* The in-memory network: a backend that looks for faults. The whole cluster lives in one process on one thread; every
  * worker and every communicator is a coroutine, and a scheduler seeded by one number decides what happens
  * next.
  *
@@ -13,8 +13,8 @@
  * `deliver` pauses at random before, between and after handing over what is in the outbox, so that other
  * agents run between an agent's decision and its sending. With values each message travels as a copy of its
  * encoding, and the original is overwritten. */
-#ifndef PM_TESTS_MEMNET_H
-#define PM_TESTS_MEMNET_H
+#ifndef PM_MEMNET_H
+#define PM_MEMNET_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The in-memory network: scheduler, channels and the backend's services to core. Its agents are in
- * tests/memnet_agent.c. */
-#include "tests/memnet.h"
+ * memnet/agent.c. */
+#include "memnet/memnet.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/rng.h"
-#include "tests/memnet_state.h"
+#include "memnet/state.h"
 
 enum {
     LEAP_ONE_IN = 24,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Hooks around hooks. */
-#include "tests/preempt.h"
+#include "memnet/preempt.h"
 
 #include "core/internal.h"
-#include "tests/memnet_state.h"
+#include "memnet/state.h"
 
 enum { PAUSE_PERCENT = 12 };
 

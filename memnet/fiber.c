@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Coroutines on ucontext, with a guard page below each stack. */
-#include "tests/fiber.h"
+#include "memnet/fiber.h"
 
 #include <stdint.h>
 #include <stdlib.h>

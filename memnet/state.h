@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* State of the in-memory network, shared by its two source files. One thread. */
-#ifndef PM_TESTS_MEMNET_STATE_H
-#define PM_TESTS_MEMNET_STATE_H
+#ifndef PM_MEMNET_STATE_H
+#define PM_MEMNET_STATE_H
 
 #include "core/rng.h"
-#include "tests/fiber.h"
-#include "tests/memnet.h"
+#include "memnet/fiber.h"
+#include "memnet/memnet.h"
 
 enum agent_state {
     AGENT_READY,   /* can be resumed: not started, paused, woken, or computing */

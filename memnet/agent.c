@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/memnet_state.h"
+#include "memnet/state.h"
 
 enum { SPURIOUS_ONE_IN = 50 };
 

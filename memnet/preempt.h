@@ -2,8 +2,8 @@
 /* Preemption on the in-memory network: a policy whose hooks let other agents run before and after they
  * decide, also under latches, as threads may be interrupted anywhere. Runs need memnet_config.preempt. One
  * thread. */
-#ifndef PM_TESTS_PREEMPT_H
-#define PM_TESTS_PREEMPT_H
+#ifndef PM_PREEMPT_H
+#define PM_PREEMPT_H
 
 #include "core/policy.h"
 
