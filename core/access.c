@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A worker's operations: what is here is served here, the rest becomes requests, one per destination and
  * max_message. */
+#include <stdlib.h>
+
 #include "core/internal.h"
 #include "core/scratch.h"
 
@@ -13,6 +15,7 @@ struct access {
     struct pm_ctx *ctx;
     enum pm_op_kind kind;
     bool model;      /* reads main copies only */
+    bool ordered;    /* keeps behind unanswered operations of the worker on the same key */
     const pm_key *keys;
     uint32_t n;
     float *out;
@@ -25,7 +28,7 @@ pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slo
 {
     const struct pm_policy *p = ctx->node->policy;
     return p->route ? p->route(ctx, ctx->node->policy_state, key, slot, hop)
-                    : pm_owner_at_start(ctx->node, key);
+                    : pm_directory_hop(ctx->node, key, slot, hop);
 }
 
 enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, struct pm_slot *slot,
@@ -33,6 +36,8 @@ enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, st
 {
     const struct pm_node *node = ctx->node;
     const struct pm_traits *t = &node->traits;
+    if (slot->state == PM_SLOT_ARRIVING)
+        return PM_WAIT;
     bool gated = slot->state == PM_SLOT_OWNED     ? t->gate_owned
                  : slot->state == PM_SLOT_REPLICA ? t->gate_replicas
                                                   : t->gate_absent;
@@ -98,7 +103,7 @@ static enum pm_verdict try_slot(struct access *a, pm_key key, struct pm_slot *sl
     if (slot->state == PM_SLOT_OWNED && (a->model || !a->ctx->node->traits.gate_owned))
         v = PM_USE;
     else
-        v = a->model ? PM_ASK : pm_judge(a->ctx, a->worker, key, slot, a->kind);
+        v = a->model && slot->state != PM_SLOT_ARRIVING ? PM_ASK : pm_judge(a->ctx, a->worker, key, slot, a->kind);
     if (v != PM_USE)
         return v;
     a->how[slot->state == PM_SLOT_OWNED ? PM_HOW_LOCAL : PM_HOW_REPLICA]++;
@@ -125,16 +130,21 @@ static bool read_initial(struct access *a, pm_key key, uint32_t place)
 /* Notes a key that is not served yet. The scratch has room. */
 static void miss(struct access *a, pm_key key, uint32_t place)
 {
-    a->ctx->scratch->misses[a->n_misses++] = (struct pm_miss){.key = key, .place = place};
+    bool leads = a->ordered && pm_order_begin(a->worker, key);
+    a->ctx->scratch->misses[a->n_misses++] = (struct pm_miss){.key = key, .place = place, .leads = leads};
 }
 
-/* Serves what a sparse store has here and notes the rest. */
-static int serve_sparse(struct access *a)
+/* Serves what any store has here of keys from the i-th on, which lies at `place`, and notes the rest. */
+static int serve_any(struct access *a, uint32_t i, uint32_t place)
 {
     struct pm_node *node = a->ctx->node;
-    uint32_t place = 0;
-    for (uint32_t i = 0; i < a->n; i++) {
+    for (; i < a->n; i++) {
         pm_key key = a->keys[i];
+        if (a->ordered && pm_order_pending(a->worker, key)) {
+            miss(a, key, place);
+            place += pm_length(node, key);
+            continue;
+        }
         struct pm_slot *slot = pm_slots_find(&node->slots, key);
         if (!slot && !read_initial(a, key, place)) {
             int rc = pm_slot_make(node, key, &slot);
@@ -175,8 +185,9 @@ static inline uint32_t keys_ahead(uint32_t bytes)
 }
 
 /* Serves what a dense store has here, where every key has a slot, and notes the rest. Inlined once per
- * kind: this loop is what a local access costs. */
-static inline __attribute__((always_inline)) void serve_dense(struct access *a, enum pm_op_kind kind)
+ * kind: this loop is what a local access costs. Where order is kept it ends with the first miss, which the rest must
+ * heed. */
+static inline __attribute__((always_inline)) int serve_dense(struct access *a, enum pm_op_kind kind)
 {
     struct pm_node *node = a->ctx->node;
     struct pm_slots *slots = &node->slots;
@@ -210,22 +221,24 @@ static inline __attribute__((always_inline)) void serve_dense(struct access *a, 
         }
         pm_slot_unlock(slots, slot);
         place += length;
+        if (__builtin_expect(a->n_misses && a->ordered, 0)) {
+            a->how[PM_HOW_LOCAL] += n_local;
+            return serve_any(a, i + 1, place);
+        }
     }
     a->how[PM_HOW_LOCAL] += n_local;
+    return PM_OK;
 }
 
 /* Serves what is here and notes the rest. */
 static int serve_here(struct access *a)
 {
-    if (!a->ctx->node->slots.dense)
-        return serve_sparse(a);
+    bool pending = a->ordered && __atomic_load_n(&a->worker->order->n, __ATOMIC_ACQUIRE);
+    if (!a->ctx->node->slots.dense || pending)
+        return serve_any(a, 0, 0);
     if (a->kind == PM_OP_PULL)
-        serve_dense(a, PM_OP_PULL);
-    else if (a->kind == PM_OP_PUSH)
-        serve_dense(a, PM_OP_PUSH);
-    else
-        serve_dense(a, PM_OP_SET);
-    return PM_OK;
+        return serve_dense(a, PM_OP_PULL);
+    return a->kind == PM_OP_PUSH ? serve_dense(a, PM_OP_PUSH) : serve_dense(a, PM_OP_SET);
 }
 
 /* Without shared memory every key goes through a communicator, even of this node. */
@@ -289,6 +302,31 @@ void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_
     pm_emit(ctx, m, to);
 }
 
+bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_worker *w = &node->workers[waiter->ref.worker];
+    struct pm_slot *slot = pm_slot_open(ctx, waiter->key);
+    bool here = slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING;
+    enum pm_verdict v = node->traits.shared_memory ? pm_judge(ctx, w, waiter->key, slot, waiter->kind) : PM_ASK;
+    pm_node_id to = PM_NODE_NONE;
+    if (v == PM_USE) {
+        pm_serve_local(ctx, waiter->key, slot, waiter->kind, waiter->out, waiter->in);
+        if (waiter->kind == PM_OP_PUSH && slot->state == PM_SLOT_OWNED)
+            pm_count(&ctx->counters.updates_applied, 1);
+        pm_op_settle(ctx, &waiter->ref, 1);
+    } else if (v == PM_WAIT) {
+        PM_ASSERT(pm_queue_add(ctx, slot, waiter) == PM_OK, "out of memory for a waiting operation");
+    } else {
+        to = here ? node->config.id : pm_next_hop(ctx, waiter->key, slot, 0);
+    }
+    pm_slot_close(ctx, slot);
+    if (v == PM_ASK)
+        pm_send_waiter(ctx, waiter, to);
+    free(waiter);
+    return v == PM_ASK;
+}
+
 /* How many entries from the first fit a message: both the request and its reply stay below max_message. */
 static uint32_t fitting(const struct pm_node *node, const struct pm_entry *entries, uint32_t n)
 {
@@ -323,15 +361,16 @@ static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref 
     return PM_OK;
 }
 
-/* Queues one entry here, under its slot's latch. */
-static int wait_here(struct access *a, struct pm_slot *slot, struct pm_entry_ref ref,
-                     const struct pm_miss *missed)
+/* An entry that will wait here: the next from the end. */
+static struct pm_waiter next_waiter(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
+                                    const struct pm_miss *missed)
 {
+    ref.entry = op->n - ++*n_waiting;
+    op->entries[ref.entry].place = missed->place;
     struct pm_waiter waiter = {.key = missed->key, .ref = ref, .kind = (uint8_t)a->kind};
     waiter.in = a->in ? a->in + missed->place : NULL;
     waiter.out = a->out ? a->out + missed->place : NULL;
-    a->how[PM_HOW_QUEUED]++;
-    return pm_queue_add(a->ctx, slot, &waiter);
+    return waiter;
 }
 
 /* Where a key that is not served at once is asked for. Without shared memory this node's communicator is asked for what is
@@ -339,45 +378,72 @@ static int wait_here(struct access *a, struct pm_slot *slot, struct pm_entry_ref
 static pm_node_id first_stop(struct access *a, pm_key key, const struct pm_slot *slot)
 {
     const struct pm_node *node = a->ctx->node;
-    pm_node_id at_start = pm_owner_at_start(node, key);
     if (a->model)
-        return at_start;
-    bool here = slot ? slot->state == PM_SLOT_OWNED : at_start == node->config.id;
+        return pm_directory_hop(node, key, slot, 1);
+    bool here = slot ? slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING
+                     : pm_owner_at_start(node, key) == node->config.id;
     return here && !node->traits.shared_memory ? node->config.id : pm_next_hop(a->ctx, key, slot, 0);
 }
 
-/* Settles each missed key under its latch: served after all, queued here (entries from the end), or to
- * be asked for, which leaves its destination in the miss. Returns how many were served, or an error. */
-static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
-                         uint32_t *n_served)
+/* Puts an entry behind the worker's unanswered operation on its key; false when that is answered by now. */
+static bool wait_behind(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
+                        const struct pm_miss *missed)
+{
+    uint32_t before = *n_waiting;
+    struct pm_waiter waiter = next_waiter(a, op, ref, n_waiting, missed);
+    if (!pm_order_behind(a->worker, &waiter)) {
+        *n_waiting = before;
+        return false;
+    }
+    a->how[PM_HOW_QUEUED]++;
+    return true;
+}
+
+/* Settles one missed key under its latch: served after all, queued here (entries from the end), or to be asked for, which
+ * leaves its destination in the miss. */
+static int settle_miss(struct access *a, struct pm_miss *m, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
+                       enum pm_verdict *verdict)
 {
     struct pm_node *node = a->ctx->node;
     bool shared = node->traits.shared_memory || a->model;
-    uint64_t kicks = pm_kicks(node);
+    struct pm_slot *slot = shared || node->policy->route || node->traits.relocates ? pm_slots_find(&node->slots, m->key) : NULL;
+    int rc = PM_OK;
+    if (slot)
+        pm_slot_lock(&node->slots, slot);
+    enum pm_verdict v = slot && shared ? try_slot(a, m->key, slot, m->place) : PM_ASK;
+    if (v == PM_ASK) {
+        m->to = first_stop(a, m->key, slot);
+        a->how[PM_HOW_REMOTE]++;
+    } else if (v == PM_WAIT) {
+        struct pm_waiter waiter = next_waiter(a, op, ref, n_waiting, m);
+        a->how[PM_HOW_QUEUED]++;
+        rc = pm_queue_add(a->ctx, slot, &waiter);
+    }
+    if (slot)
+        pm_slot_unlock(&node->slots, slot);
+    *verdict = v;
+    return rc;
+}
+
+/* Settles every missed key, in order. */
+static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_served)
+{
+    uint64_t kicks = pm_kicks(a->ctx->node);
+    uint32_t n_waiting = 0;
     for (uint32_t i = 0; i < a->n_misses; i++) {
         struct pm_miss *m = &a->ctx->scratch->misses[i];
-        struct pm_slot *slot = shared || node->policy->route ? pm_slots_find(&node->slots, m->key) : NULL;
+        enum pm_verdict v;
         m->to = PM_NODE_NONE;
-        if (slot)
-            pm_slot_lock(&node->slots, slot);
-        enum pm_verdict v = slot && shared ? try_slot(a, m->key, slot, m->place) : PM_ASK;
-        int rc = PM_OK;
-        if (v == PM_ASK) {
-            m->to = first_stop(a, m->key, slot);
-            a->how[PM_HOW_REMOTE]++;
-        } else if (v == PM_WAIT) {
-            ref.entry = op->n - ++*n_waiting;
-            op->entries[ref.entry].place = m->place;
-            rc = wait_here(a, slot, ref, m);
-        } else {
-            ++*n_served;
-        }
-        if (slot)
-            pm_slot_unlock(&node->slots, slot);
+        if (a->ordered && !m->leads && wait_behind(a, op, ref, &n_waiting, m))
+            continue;
+        int rc = settle_miss(a, m, op, ref, &n_waiting, &v);
         if (rc != PM_OK)
             return rc;
-        if (v == PM_WAIT && pm_kicks(node) != kicks)
+        *n_served += v == PM_USE;
+        if (v == PM_WAIT && pm_kicks(a->ctx->node) != kicks)
             pm_queue_retry(a->ctx, m->key); /* a kick came between the question and the queueing */
+        if (a->ordered && v != PM_ASK)
+            pm_order_done(a->ctx, a->worker, m->key); /* in order by the slot from here on */
     }
     return PM_OK;
 }
@@ -412,8 +478,8 @@ static pm_ticket finish_elsewhere(struct access *a)
         return rc;
     op->out = a->out;
     op->in = a->in;
-    uint32_t n_waiting = 0, n_served = 0;
-    rc = settle_misses(a, op, ref, &n_waiting, &n_served);
+    uint32_t n_served = 0;
+    rc = settle_misses(a, op, ref, &n_served);
     if (rc == PM_OK)
         rc = ask(a, op, &ref);
     pm_ticket ticket = pm_op_ticket(&ref);
@@ -477,6 +543,7 @@ static pm_ticket operate(struct pm_worker *w, enum pm_op_kind kind, const pm_key
         return rc;
     struct access a = {.worker = w, .ctx = &w->ctx, .kind = kind, .model = model, .keys = keys};
     a.n = (uint32_t)n;
+    a.ordered = node->ordered && !model;
     if (node->config.with_values) {
         a.out = out;
         a.in = in;
@@ -521,32 +588,4 @@ int pm_read_model(struct pm_worker *w, const pm_key *keys, size_t n, float *out)
     int rc = ticket < 0 ? (int)ticket : pm_wait(w, ticket);
     w->ctx.uncharged = before;
     return rc;
-}
-
-/* Keys [first, first + n) as an array in the scratch; NULL with *rc. */
-static const pm_key *range_keys(struct pm_worker *w, pm_key first, size_t n, int *rc)
-{
-    struct pm_scratch *s = w->ctx.scratch;
-    *rc = n > PM_OP_KEYS_MAX ? PM_E_LIMIT : pm_grow(&s->range, &s->range_capacity, n, sizeof *s->range);
-    if (*rc == PM_OK && (first > UINT64_MAX - n || first + n > w->ctx.node->layout->n_keys))
-        *rc = PM_E_KEY;
-    if (*rc != PM_OK)
-        return NULL;
-    for (size_t i = 0; i < n; i++)
-        s->range[i] = first + i;
-    return s->range;
-}
-
-pm_ticket pm_pull_range(struct pm_worker *w, pm_key first, size_t n, float *out)
-{
-    int rc;
-    const pm_key *keys = range_keys(w, first, n, &rc);
-    return keys ? pm_pull(w, keys, n, out) : rc;
-}
-
-pm_ticket pm_push_range(struct pm_worker *w, pm_key first, size_t n, const float *updates)
-{
-    int rc;
-    const pm_key *keys = range_keys(w, first, n, &rc);
-    return keys ? pm_push(w, keys, n, updates) : rc;
 }

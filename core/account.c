@@ -16,7 +16,8 @@ uint64_t pm_node_memory_bytes(const struct pm_node *node)
 {
     uint64_t made = __atomic_load_n(&node->extra_bytes, __ATOMIC_RELAXED);
     uint64_t dropped = __atomic_load_n(&node->dropped_bytes, __ATOMIC_RELAXED);
-    return node->base_bytes + made - dropped + node->queue.n_waiters * sizeof(struct pm_waiter);
+    return node->base_bytes + made - dropped +
+           (node->queue.n_waiters + __atomic_load_n(&node->arrivals.n, __ATOMIC_RELAXED)) * sizeof(struct pm_waiter);
 }
 
 static int check_reads(const struct pm_counters *c, struct pm_error *err)
@@ -47,6 +48,12 @@ int pm_node_check_accounts(const struct pm_node *node, struct pm_error *err)
     if (rc == PM_OK && (node->queue.n_waiters || node->queue.n_deferred))
         rc = pm_error_set(err, PM_E_INTERNAL, "%llu operations and %llu requests still wait",
                           (unsigned long long)node->queue.n_waiters, (unsigned long long)node->queue.n_deferred);
+    if (rc == PM_OK && node->arrivals.n)
+        rc = pm_error_set(err, PM_E_INTERNAL, "%llu operations still wait for keys on their way here",
+                          (unsigned long long)node->arrivals.n);
+    for (uint32_t i = 0; rc == PM_OK && i < node->config.workers; i++)
+        if (node->workers[i].order->n)
+            rc = pm_error_set(err, PM_E_INTERNAL, "worker %u still keeps the order of %u keys", i, node->workers[i].order->n);
     return rc == PM_OK ? PM_OK : pm_error_wrap(err, rc, "node %u", node->config.id);
 }
 

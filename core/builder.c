@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ROUND and ANSWER messages in the making: verbs append to them under a slot's latch, deliver turns them into messages. */
+/* ROUND, ANSWER, RELOCATE and TRANSFER messages in the making: verbs append to them under a slot's latch, deliver turns them into messages. */
 #include "core/builder.h"
 
 static int grow_keys(struct pm_builder *b)
@@ -63,7 +63,7 @@ static struct pm_builder *begin(struct pm_ctx *ctx, const struct pm_entry_place 
     if (place->kind == PM_MSG_ROUND)
         b->sequence = __atomic_add_fetch(&node->rounds.sequence_out[place->to], 1, __ATOMIC_SEQ_CST);
     else
-        b->sequence = (uint32_t)place->need;
+        b->sequence = place->kind == PM_MSG_ANSWER ? (uint32_t)place->need : 0;
     return b;
 }
 
@@ -101,7 +101,12 @@ static void finish(struct pm_ctx *ctx, struct pm_builder *b)
     struct pm_message *m = pm_message_new(b->kind, &shape);
     PM_ASSERT(m, "out of memory for a message of %u keys", b->n_keys);
     memcpy(pm_message_keys(m), b->keys, b->n_keys * sizeof *b->keys);
-    if (b->kind == PM_MSG_ROUND) {
+    m->wire.origin = ctx->node->config.id;
+    if (b->kind == PM_MSG_RELOCATE) {
+        m->wire.origin = (pm_node_id)b->need;
+        m->wire.hop = (uint8_t)(b->need >> 32);
+    } else if (b->kind == PM_MSG_ROUND) {
+        m->wire.number = b->need;
         uint32_t *flags = pm_message_meta(m);
         for (uint32_t i = 0; i < b->n_keys; i++)
             flags[i] = (uint32_t)b->meta[i];
@@ -110,8 +115,6 @@ static void finish(struct pm_ctx *ctx, struct pm_builder *b)
     }
     if (shape.with_values && b->n_floats)
         memcpy(pm_message_values(m), b->floats, b->n_floats * sizeof *b->floats);
-    m->wire.origin = ctx->node->config.id;
-    m->wire.number = b->kind == PM_MSG_ROUND ? b->need : 0;
     m->wire.first = b->sequence;
     m->wire.updates = b->updates;
     pm_emit(ctx, m, b->to);

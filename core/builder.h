@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ROUND and ANSWER messages in the making. A context's own; see core/scratch.h. Not installed. */
+/* ROUND, ANSWER, RELOCATE and TRANSFER messages in the making. A context's own; see core/scratch.h. Not installed. */
 #ifndef PM_CORE_BUILDER_H
 #define PM_CORE_BUILDER_H
 
@@ -12,11 +12,18 @@
 struct pm_entry_place {
     enum pm_message_kind kind;
     pm_node_id to;
-    uint64_t need; /* ROUND: the same for all entries; ANSWER: place in the sequence that it includes */
+    uint64_t need; /* the same for all entries. ROUND: number; ANSWER: place in the sequence that it includes; RELOCATE:
+                      pm_relocate_need; TRANSFER: 0 */
     uint32_t not_before; /* ROUND: not in a message with an earlier place than this */
     bool after_refresh; /* ROUND: not in a message with refresh requests */
     uint32_t floats; /* that the entry may have, counted */
 };
+
+/* Who wants to own, and which way the message goes. */
+static inline uint64_t pm_relocate_need(pm_node_id requester, uint32_t hop)
+{
+    return (uint64_t)hop << 32 | requester;
+}
 
 /* The open message for such an entry, begun if there is none or if it does not suit or has no room left. A
  * ROUND takes the next place in the sequence to that node when it is begun, so it must be delivered:

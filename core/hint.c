@@ -46,7 +46,7 @@ void pm_slot_close(struct pm_ctx *ctx, struct pm_slot *slot)
 
 void *pm_key_private(struct pm_ctx *ctx, const struct pm_slot *slot)
 {
-    PM_ASSERT(slot->state != PM_SLOT_ABSENT && ctx->node->slots.private_bytes);
+    PM_ASSERT((slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_REPLICA) && ctx->node->slots.private_bytes);
     return pm_slot_private(&ctx->node->slots, slot);
 }
 

@@ -55,7 +55,8 @@ struct pm_entry_ref {
     uint32_t worker, op, generation, entry;
 };
 
-/* ---- what waits at this node (queue.c) ---- */
+/* ---- what waits at this node (queue.c, arrival.c, order.c) ---- */
+/* One key of an operation of this node's workers, or, at an arriving key, of another node's request. */
 struct pm_waiter {
     struct pm_waiter *next;
     uint64_t order;
@@ -64,6 +65,13 @@ struct pm_waiter {
     uint8_t kind;
     const float *in;
     float *out;
+    struct pm_message *request; /* an ACCESS of this key alone; then nothing above but `key` counts */
+};
+/* All that waits for keys on their way here, in order per key. */
+struct pm_arrivals {
+    struct pm_latch latch;
+    struct pm_waiter *first[PM_QUEUE_BUCKETS], *last[PM_QUEUE_BUCKETS];
+    uint64_t n; /* atomic */
 };
 struct pm_queue {
     struct pm_latch latch;
@@ -71,6 +79,19 @@ struct pm_queue {
     struct pm_message *deferred, **deferred_end; /* requests that the policy would not serve yet, in order */
     uint64_t order, n_waiters, n_deferred;
     uint64_t kicks, deferred_ever; /* atomic: counts, to notice a kick between a question and the queueing */
+};
+
+/* ---- the order of a worker's operations on one key (order.c) ---- */
+struct pm_ordered {
+    pm_key key;                     /* PM_KEY_NONE: a free place */
+    struct pm_waiter *first, *last; /* later operations, behind the unanswered one */
+};
+/* Keys of which the worker has asked another node and was not answered. The worker adds keys; whoever handles the
+ * answer takes them away. */
+struct pm_order {
+    struct pm_latch latch;
+    uint32_t n, mask; /* n: atomic; open addressing */
+    struct pm_ordered *table;
 };
 
 /* ---- deltas under way that an answer may not include yet (replica.c) ---- */
@@ -156,6 +177,8 @@ struct pm_node {
     struct pm_ctx communicator;
     struct pm_key_list dirty, changed;
     struct pm_queue queue;
+    struct pm_arrivals arrivals;
+    bool ordered; /* keeps the order of each worker's operations per key */
     struct pm_rounds rounds;
     struct pm_clocks clocks;
     struct pm_collective collective;
@@ -266,8 +289,42 @@ enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, st
                          enum pm_op_kind kind);
 pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slot, uint32_t hop);
 
+/* Under the latch of an owned slot: answers a request of this key alone, which it takes over. */
+void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m);
+/* Outside latches: a worker's operation that waited behind another one is served, queued, or sent; true when sent, so that
+ * its answer will come. Takes the waiter over. */
+bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter);
+
+/* ---- relocation (relocate.c) ---- */
+/* Next hop by the directory of owners. The slot is not owned here. */
+pm_node_id pm_directory_hop(const struct pm_node *node, pm_key key, const struct pm_slot *slot, uint32_t hop);
+/* An answer came from the owner of these keys: remembered where locations are cached. */
+void pm_locations_learn(struct pm_ctx *ctx, const pm_key *keys, uint32_t n, pm_node_id owner);
+int pm_handle_relocate(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+int pm_handle_transfer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+
+/* ---- arrivals (arrival.c) ---- */
+/* Under the latch of an arriving slot: takes the waiter (malloced) over. */
+void pm_arrivals_add(struct pm_ctx *ctx, struct pm_slot *slot, struct pm_waiter *waiter);
+/* Under the latch of a slot that has just become owned: serves all that waited for it, in order. */
+void pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
+void pm_arrivals_fini(struct pm_arrivals *a);
+
+/* ---- order of operations per key (order.c) ---- */
+struct pm_order *pm_order_new(void);
+void pm_order_free(struct pm_order *o);
+/* Does an operation of this worker on the key wait for an answer? By the worker. */
+bool pm_order_pending(const struct pm_worker *w, pm_key key);
+/* The worker is about to ask for the key: true when it may, and is pending from now on; false when it is pending
+ * already. PM_ASSERTs memory. */
+bool pm_order_begin(struct pm_worker *w, pm_key key);
+/* Puts an operation behind the pending one; false when there is none any more, then the key is pending by this one. */
+bool pm_order_behind(struct pm_worker *w, const struct pm_waiter *waiter);
+/* Outside latches: the operation on the key that was pending is done; those behind it go on. Any context. */
+void pm_order_done(struct pm_ctx *ctx, struct pm_worker *w, pm_key key);
+
 /* ---- queue (queue.c) ---- */
-/* Under the slot's latch. */
+/* Under the slot's latch. At an arriving slot: until it has arrived; else until a kick or an answer. */
 int pm_queue_add(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_waiter *waiter);
 /* Outside latches: looks again at the operations that wait for this key. */
 void pm_queue_retry(struct pm_ctx *ctx, pm_key key);

@@ -123,8 +123,9 @@ static int init_workers(struct pm_node *node)
         w->rank = c->id * c->workers + i;
         w->requests = pm_requests_new();
         w->samples = pm_samples_new();
+        w->order = pm_order_new();
         pm_rng_init(&w->sample_rng, "sample", c->seed, c->id, i);
-        if (!w->requests || !w->samples || init_ctx(&w->ctx, node, w) != PM_OK)
+        if (!w->requests || !w->samples || !w->order || init_ctx(&w->ctx, node, w) != PM_OK)
             return PM_E_MEMORY;
     }
     return init_ctx(&node->communicator, node, NULL);
@@ -140,6 +141,8 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     if (rc != PM_OK)
         return rc;
     const struct pm_traits *t = &node->traits;
+    node->ordered = t->relocates && t->promise_async >= PM_PRAM;
+    PM_ASSERT(!t->relocates || t->key_bytes == 0, "private bytes of keys do not travel with them");
     PM_ASSERT(!(t->gate_owned || t->gate_replicas || t->gate_absent) || node->policy->usable, "usable is missing");
     if (t->max_nodes && c->nodes > t->max_nodes)
         return pm_error_set(err, PM_E_ARGUMENT, "policy %s runs on at most %u nodes, not %u", node->policy->name,
@@ -232,6 +235,7 @@ void pm_node_destroy(struct pm_node *node)
     for (uint32_t i = 0; node->workers && i < node->config.workers; i++) {
         pm_requests_free(node->workers[i].requests);
         pm_samples_free(node->workers[i].samples);
+        pm_order_free(node->workers[i].order);
         fini_ctx(&node->workers[i].ctx);
     }
     free(node->workers);
@@ -239,6 +243,7 @@ void pm_node_destroy(struct pm_node *node)
     free(node->dirty.keys);
     free(node->changed.keys);
     pm_queue_fini(&node->queue);
+    pm_arrivals_fini(&node->arrivals);
     pm_rounds_fini(node);
     pm_clocks_fini(node);
     pm_collective_fini(node);
@@ -277,6 +282,10 @@ static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
         return pm_handle_collect(ctx, m, err);
     case PM_MSG_SPREAD:
         return pm_handle_spread(ctx, m, err);
+    case PM_MSG_RELOCATE:
+        return pm_handle_relocate(ctx, m, err);
+    case PM_MSG_TRANSFER:
+        return pm_handle_transfer(ctx, m, err);
     case PM_MSG_CLOCK:
         return pm_handle_clock(ctx, m, err);
     case PM_MSG_BARRIER:

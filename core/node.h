@@ -7,7 +7,10 @@
  *   slots and blocks                                      the slot's latch
  *   dirty and changed lists                               their own latch, taken under a slot latch
  *   waiting operations and deferred requests (core/queue)  queue.latch, taken under a slot latch
- *   tickets and requests of a worker (core/request)       made and reclaimed by the worker; counted down by whoever handles the
+ *   what waits for arriving keys (core/arrival)           arrivals.latch, taken under a slot latch
+ *   directory of owners, cached locations (slot.location)  the slot's latch
+ *   order of a worker's operations (core/order)           its latch; the worker adds, whoever handles an answer takes away
+ *   tickets and requests of a worker (core/request)       its latch, taken under a slot latch; made and reclaimed by the worker; counted down by whoever handles the
  *                                                         reply; handed over by atomics with acquire/release
  *   clocks                                                atomics; the minimum under clocks.latch
  *   collective (barrier, reduction, drain) state          collective.latch
@@ -60,6 +63,7 @@ struct pm_ctx {
 };
 
 struct pm_op;
+struct pm_order;
 struct pm_requests;
 struct pm_samples;
 
@@ -71,6 +75,7 @@ struct pm_worker {
     uint32_t blocked;             /* atomic: is in, or about to enter, ops->block */
     uint32_t in_collective;       /* atomic: has entered a barrier, reduction or drain and was not released */
     struct pm_requests *requests; /* tickets and unanswered requests */
+    struct pm_order *order;       /* keys that it has asked other nodes for */
     struct pm_samples *samples;   /* prepared samples */
     uint64_t collectives;         /* barriers, reductions and drains entered */
     int64_t compute_ns, wait_ns;

@@ -27,6 +27,10 @@ int pm_queue_add(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_waite
     if (!w)
         return PM_E_MEMORY;
     *w = *waiter;
+    if (slot->state == PM_SLOT_ARRIVING) {
+        pm_arrivals_add(ctx, slot, w);
+        return PM_OK;
+    }
     slot->flags |= PM_SLOT_QUEUED;
     pm_lock(ctx->node, &q->latch);
     w->order = q->order++;
@@ -74,6 +78,8 @@ static void retry(struct pm_ctx *ctx, struct pm_waiter *w)
         pm_serve_local(ctx, w->key, slot, w->kind, w->out, w->in);
         if (w->kind == PM_OP_PUSH && slot->state == PM_SLOT_OWNED)
             pm_count(&ctx->counters.updates_applied, 1);
+    } else if (v == PM_WAIT && slot->state == PM_SLOT_ARRIVING) {
+        pm_arrivals_add(ctx, slot, w);
     } else if (v == PM_WAIT) {
         slot->flags |= PM_SLOT_QUEUED;
         pm_lock(node, &node->queue.latch);

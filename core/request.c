@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/scratch.h"
 
 enum { NO_SLOT = -1, GENERATION_MASK = 0xffff };
 
@@ -181,8 +182,8 @@ static int check_reply(const struct pm_node *node, const struct pm_requests *r, 
     return PM_OK;
 }
 
-/* Copies a checked reply's values to the caller's buffer and marks the entries as answered. */
-static void take_values(const struct pm_node *node, struct pm_op *op, struct pm_message *m)
+/* Copies a checked reply's values to the caller's buffer and marks the entries as answered, whose keys go to `keys`. */
+static void take_values(const struct pm_node *node, struct pm_op *op, struct pm_message *m, pm_key *keys)
 {
     const float *values = pm_message_values(m);
     for (uint32_t k = 0; k < m->wire.n_keys; k++) {
@@ -192,8 +193,21 @@ static void take_values(const struct pm_node *node, struct pm_op *op, struct pm_
             pm_copy(op->out + e->place, values, length);
             values += length;
         }
+        keys[k] = e->key;
         e->key = PM_KEY_NONE;
     }
+}
+
+/* What the owner's answer means where keys move; nothing, if the model was read. */
+static void learn(struct pm_ctx *ctx, struct pm_message *m, const pm_key *keys)
+{
+    struct pm_node *node = ctx->node;
+    if (m->wire.flags & PM_FLAG_MODEL)
+        return;
+    if (node->traits.location_cache)
+        pm_locations_learn(ctx, keys, m->wire.n_keys, m->wire.source);
+    for (uint32_t i = 0; node->ordered && i < m->wire.n_keys; i++)
+        pm_order_done(ctx, &node->workers[m->wire.worker], keys[i]);
 }
 
 int pm_handle_reply(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
@@ -202,12 +216,14 @@ int pm_handle_reply(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     if (m->wire.worker >= node->config.workers)
         return pm_bad(err, m, "worker");
     struct pm_requests *r = node->workers[m->wire.worker].requests;
+    struct pm_scratch *s = ctx->scratch;
     bool done = false;
+    PM_ASSERT(pm_grow(&s->answered, &s->answered_capacity, m->wire.n_keys, sizeof *s->answered) == PM_OK, "out of memory");
     pm_lock(node, &r->latch);
     int rc = check_reply(node, r, m, err);
     if (rc == PM_OK) {
         uint32_t i = m->wire.request & 0xffff;
-        take_values(node, r->slots[i].op, m);
+        take_values(node, r->slots[i].op, m, s->answered);
         done = count_down(ctx, r, i, m->wire.n_keys);
     }
     pm_unlock(node, &r->latch);
@@ -216,6 +232,7 @@ int pm_handle_reply(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     pm_charge(ctx, PM_CHARGE_SERVE, 1, m->wire.n_keys, m->wire.n_floats);
     if (done)
         pm_wake(ctx, m->wire.worker);
+    learn(ctx, m, s->answered);
     pm_message_free(m);
     return PM_OK;
 }

@@ -41,6 +41,7 @@ void pm_scratch_free(struct pm_scratch *s)
     free(s->tail);
     free(s->touched);
     free(s->range);
+    free(s->answered);
     free(s);
 }
 

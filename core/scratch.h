@@ -16,6 +16,7 @@ struct pm_miss {
     pm_key key;
     uint32_t place; /* floats before it in the caller's buffer */
     pm_node_id to;  /* where to ask */
+    bool leads;     /* no earlier operation of the worker on this key is pending */
 };
 
 /* A ROUND or ANSWER message that is being put together for one node. */
@@ -47,6 +48,9 @@ struct pm_scratch {
     /* keys for ranges */
     pm_key *range;
     size_t range_capacity;
+    /* keys that a reply answered */
+    pm_key *answered;
+    size_t answered_capacity;
 };
 
 struct pm_scratch *pm_scratch_new(uint32_t nodes);

@@ -12,7 +12,7 @@ struct serving {
     struct pm_message *m, *reply;
     uint32_t n_served, n_floats;
     uint32_t *served;     /* indices into m's keys, once partial */
-    pm_node_id *elsewhere; /* per key, once partial: PM_NODE_NONE served, self deferred, else next hop */
+    pm_node_id *elsewhere; /* per key, once partial: PM_NODE_NONE served or awaited, self deferred, else next hop */
     bool partial;
 };
 
@@ -79,6 +79,33 @@ static bool may_serve(struct serving *s, pm_key key, const struct pm_slot *slot)
                                &stamp) == PM_SERVE_VALUE;
 }
 
+/* A request of key i alone, whose values (of a push) are at `in`. */
+static struct pm_message *single(struct serving *s, uint32_t i, pm_key key, const float *in)
+{
+    bool values = s->m->wire.op != PM_OP_PULL;
+    struct pm_shape shape = {.n_keys = 1,
+                             .n_floats = values ? pm_length(s->ctx->node, key) : 0,
+                             .indexed = true,
+                             .with_values = s->ctx->node->config.with_values};
+    struct pm_message *m = derive(PM_MSG_ACCESS, &shape, s->m);
+    m->wire.source = s->m->wire.source;
+    m->wire.flags |= s->m->wire.flags & PM_FLAG_UNCHARGED;
+    *pm_message_keys(m) = key;
+    *(uint32_t *)pm_message_meta(m) = entry_number(s->m, i);
+    pm_copy(pm_message_values(m), in, values ? pm_stored(s->ctx->node, key) : 0);
+    return m;
+}
+
+/* Under the latch of an arriving slot. */
+static void await(struct serving *s, uint32_t i, pm_key key, struct pm_slot *slot, const float *in)
+{
+    struct pm_waiter *w = calloc(1, sizeof *w);
+    PM_ASSERT(w, "out of memory for a waiting request");
+    w->key = key;
+    w->request = single(s, i, key, in);
+    pm_arrivals_add(s->ctx, slot, w);
+}
+
 /* Serves key i, whose values (of a push) are at `in`, or notes where it goes instead. */
 static void serve_key(struct serving *s, uint32_t i, pm_key key, const float *in)
 {
@@ -89,11 +116,14 @@ static void serve_key(struct serving *s, uint32_t i, pm_key key, const float *in
     if (slot)
         pm_slot_lock(&node->slots, slot);
     pm_node_id to = PM_NODE_NONE;
-    if (!slot || slot->state != PM_SLOT_OWNED)
+    bool arriving = slot && slot->state == PM_SLOT_ARRIVING;
+    if (arriving)
+        await(s, i, key, slot, in);
+    else if (!slot || slot->state != PM_SLOT_OWNED)
         to = pm_next_hop(s->ctx, key, slot, s->m->wire.hop + 1u);
     else if (!may_serve(s, key, slot))
         to = node->config.id;
-    if (to == PM_NODE_NONE) {
+    if (to == PM_NODE_NONE && !arriving) {
         float *out = pm_message_values(s->reply) + (node->config.with_values ? s->n_floats : 0);
         pm_serve_local(s->ctx, key, slot, s->m->wire.op, out, in);
         if (s->partial)
@@ -177,6 +207,20 @@ static void pass_on(struct serving *s)
         rest->wire.hop++;
         pm_emit(s->ctx, rest, to);
     }
+}
+
+void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m)
+{
+    bool before = ctx->uncharged;
+    ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
+    struct pm_message *reply = whole_reply(ctx, m);
+    pm_serve_local(ctx, key, slot, m->wire.op, pm_message_values(reply), pm_message_values(m));
+    if (m->wire.op == PM_OP_PUSH && !ctx->uncharged)
+        pm_count(&ctx->counters.updates_applied, 1);
+    pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, pm_length(ctx->node, key));
+    pm_emit(ctx, reply, m->wire.origin);
+    pm_message_free(m);
+    ctx->uncharged = before;
 }
 
 static int check_access(const struct pm_node *node, struct pm_message *m, struct pm_error *err)

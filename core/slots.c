@@ -171,24 +171,29 @@ void pm_slots_fini(struct pm_slots *s)
     *s = (struct pm_slots){0};
 }
 
+static bool has_block(const struct pm_slot *slot)
+{
+    return slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_REPLICA;
+}
+
 void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot), void *arg)
 {
     if (s->dense) {
         for (pm_key k = 0; k < s->layout->n_keys; k++)
-            if (pm_dense_slot(s, k)->state != PM_SLOT_ABSENT)
+            if (has_block(pm_dense_slot(s, k)))
                 visit(arg, k, pm_dense_slot(s, k));
         return;
     }
     for (uint32_t i = 0; i < s->sparse->n; i++) {
         struct sparse_entry *e = entry_at(s->sparse, i);
-        if (e->slot.state != PM_SLOT_ABSENT)
+        if (has_block(&e->slot))
             visit(arg, e->key, &e->slot);
     }
 }
 
 int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica)
 {
-    PM_ASSERT(slot->state == PM_SLOT_ABSENT);
+    PM_ASSERT(slot->state == PM_SLOT_ABSENT || slot->state == PM_SLOT_ARRIVING);
     size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), replica);
     if (bytes) {
         char *block = bytes <= pm_slots_room(s) ? (char *)(slot + 1)
@@ -206,7 +211,7 @@ int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool re
 
 void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
 {
-    PM_ASSERT(slot->state != PM_SLOT_ABSENT);
+    PM_ASSERT(has_block(slot));
     size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), slot->state == PM_SLOT_REPLICA);
     if (bytes && bytes <= pm_slots_room(s))
         memset(slot + 1, 0, bytes);

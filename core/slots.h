@@ -15,8 +15,8 @@
  * of the key. The value of a replica that is not ready means nothing.
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be
- * peeked at without it. One slot latch at a time; under it only the node's queue, dirty-list and pool latches
- * may be taken. */
+ * peeked at without it. One slot latch at a time; under it only latches that guard one list each may be taken: of
+ * queues, requests, dirty keys, the pool. */
 #ifndef PM_CORE_SLOTS_H
 #define PM_CORE_SLOTS_H
 
@@ -49,10 +49,10 @@ struct pm_slot {
     uint8_t flags; /* enum pm_slot_flag */
     uint16_t intents;
     uint64_t version;     /* main copy: rises with each change; replica: stamp of the installed value; arriving: when
-                             it was asked for, in nanoseconds */
+                             it was asked for and who gets it next (core/relocate.c) */
     uint32_t relocations; /* counter that orders notices of ownership */
-    pm_node_id location;  /* absent, at the key's home: its owner; absent, elsewhere: last owner that was heard of, or none;
-                             arriving: the node that gets it next, this one when nobody else asked for it */
+    pm_node_id location;  /* at the key's home, unless owned there: its owner, or who is to be; elsewhere, when absent: the
+                             last owner that was heard of, or none */
     float *value;         /* NULL when absent; see above for the block */
 };
 _Static_assert(sizeof(struct pm_slot) == 32, "two slots per cache line");
@@ -148,7 +148,7 @@ static inline void pm_slots_prefetch(const struct pm_slots *s, pm_key key)
         __builtin_prefetch((const void *)((uintptr_t)s->dense + (key << s->cell_shift)), 1, 3);
 }
 
-/* Calls visit for every slot that is not absent: dense in key order, sparse in order of creation. */
+/* Calls visit for every slot that has a value, a main copy or a replica: dense in key order, sparse in order of creation. */
 void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot),
                     void *arg);
 

@@ -28,7 +28,7 @@ static enum pm_verdict usable(struct pm_ctx *ctx, void *state, struct pm_worker 
 static pm_node_id route(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, uint32_t hop)
 {
     interrupt(ctx);
-    return inner->route ? inner->route(ctx, state, key, slot, hop) : pm_owner_at_start(ctx->node, key);
+    return inner->route ? inner->route(ctx, state, key, slot, hop) : pm_directory_hop(ctx->node, key, slot, hop);
 }
 
 static enum pm_serve serve(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot,
