@@ -74,13 +74,9 @@ void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n)
     PM_ASSERT(node->traits.relocates);
     for (size_t i = 0; i < n; i++) {
         bool home = pm_owner_at_start(node, keys[i]) == self;
-        struct pm_slot *slot = pm_slots_find(&node->slots, keys[i]);
-        if (slot ? __atomic_load_n(&slot->state, __ATOMIC_RELAXED) != PM_SLOT_ABSENT : home)
-            continue;
-        if (!slot)
-            slot = pm_slots_get(&node->slots, keys[i]);
-        PM_ASSERT(slot, "out of memory for a slot");
-        pm_slot_lock(&node->slots, slot);
+        if (home && !pm_slots_find(&node->slots, keys[i]))
+            continue; /* never touched, so it is here: no need for a slot */
+        struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         if (slot->state == PM_SLOT_ABSENT) {
             pm_node_id to = pm_directory_hop(node, keys[i], slot, 1);
             slot->state = PM_SLOT_ARRIVING;
@@ -89,7 +85,7 @@ void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n)
                 slot->location = self;
             send_relocate(ctx, keys[i], self, home, to);
         }
-        pm_slot_unlock(&node->slots, slot);
+        pm_slot_close(ctx, slot);
     }
 }
 
@@ -193,7 +189,12 @@ static int check_transfer(const struct pm_node *node, struct pm_message *m, stru
     const pm_key *keys = pm_message_keys(m);
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         struct pm_slot *slot = pm_slots_find(&node->slots, keys[i]);
-        if (!slot || __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE) != PM_SLOT_ARRIVING)
+        if (slot)
+            pm_slot_lock(&node->slots, slot);
+        bool awaited = slot && slot->state == PM_SLOT_ARRIVING;
+        if (slot)
+            pm_slot_unlock(&node->slots, slot);
+        if (!awaited)
             return pm_bad(err, m, "key (not asked for)");
     }
     return PM_OK;
