@@ -64,7 +64,8 @@ static void compute(void *self, struct pm_worker *worker, double flops)
     struct sim_worker *w = worker_of(&worker->ctx);
     struct sim_node *node = w->agent.node;
     settle(w);
-    double overhead_ns = w->agent.pending_ns, ns = overhead_ns + flops / node->speed_flops_per_s * 1e9;
+    double overhead_ns = w->agent.pending_ns;
+    double ns = overhead_ns + sim_slowdown(w) * flops / node->speed_flops_per_s * 1e9;
     if (ns < 1) {
         w->agent.pending_ns = ns;
         return;
@@ -220,6 +221,7 @@ void sim_worker_start(struct sim *sim, uint32_t rank)
     w->worker->ctx.backend = w;
     w->worker->backend = w;
     w->clock_seen = w->worker->clock;
+    sim_slowdown_begin(w);
     w->wake = sg_sem_init(0);
     sg_actor_t actor = sg_actor_init("worker", node->host);
     sg_actor_set_data(actor, w);

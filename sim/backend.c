@@ -14,6 +14,9 @@ static const struct pm_option options[] = {
     {"latency", PM_OPT_DURATION, "20us", "one way between two nodes (of other topologies, the nearest two)",
      NULL, 0, 3600},
     {"speed", PM_OPT_FLOPS, "1Gf", "effective speed of each core", NULL, 1, 1e18},
+    {"speeds", PM_OPT_TEXT, "", "of the first nodes, where they differ from `speed`: A,B,...", NULL, 0, 0},
+    {"slow-share", PM_OPT_REAL, "0", "share of steps whose computation takes longer, drawn by each worker", NULL, 0, 1},
+    {"slow-factor", PM_OPT_REAL, "4", "how many times as long a slow step takes on average", NULL, 1, 1e6},
     {"cores", PM_OPT_COUNT, NULL, "of each node; default: one per worker and one for the communicator", NULL,
      1, 65536},
     {"memory", PM_OPT_BYTES, "128GiB", "of each node; a run whose modelled memory is larger fails", NULL, 1,
@@ -32,7 +35,7 @@ static const struct pm_option options[] = {
 /* What a platform file says itself. */
 static int refuse_beside_file(const struct pm_values *values, struct pm_error *err)
 {
-    static const char *const names[] = {"bandwidth", "latency", "speed", "cores"};
+    static const char *const names[] = {"bandwidth", "latency", "speed", "speeds", "cores"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (pm_values_is_given(values, names[i]))
             return pm_error_set(err, PM_E_OPTION, "option %s: the platform file '%s' says that itself",
@@ -64,11 +67,15 @@ static int read_settings(const struct pm_job *job, const struct pm_values *value
             pm_values_is_set(values, "cores") ? (uint32_t)pm_values_count(values, "cores") : job->workers + 1,
         .memory_bytes = pm_values_bytes(values, "memory"),
         .network = pm_values_enum(values, "network") == 1 ? SIM_QUEUE : SIM_FLOW,
+        .slow_share = pm_values_real(values, "slow-share"),
+        .slow_factor = pm_values_real(values, "slow-factor"),
         .charge_cap_ns = (double)pm_values_ns(values, "charge-cap"),
         .sim_cfg = cfg != NULL && cfg[strspn(cfg, " ")] != '\0' ? cfg : NULL,
     };
     s->from_file = !sim_platform_is_topology(s->platform);
     int rc = s->from_file ? refuse_beside_file(values, err) : PM_OK;
+    if (rc == PM_OK)
+        rc = sim_speeds_read(pm_values_text(values, "speeds"), job->nodes, s, err);
     if (rc == PM_OK)
         rc = sim_platform_check(s, err);
     if (rc == PM_OK)

@@ -286,7 +286,8 @@ void sim_platform_load(struct sim *sim)
     sim->box->phase = SIM_PHASE_RUN;
     for (uint32_t i = 0; i < sim->n_nodes; i++) {
         struct sim_node *node = &sim->nodes[i];
-        node->speed_flops_per_s = sg_host_get_speed(node->host);
+        node->host_flops_per_s = sg_host_get_speed(node->host);
+        node->speed_flops_per_s = i < sim->settings->n_speeds ? sim->settings->speeds[i] : node->host_flops_per_s;
         if (sim->job.workers + 1 > (uint32_t)sg_host_core_count(node->host))
             node->shares_cores = true;
     }

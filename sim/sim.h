@@ -26,6 +26,7 @@
 #include "core/backend.h"
 #include "core/job.h"
 #include "core/node.h"
+#include "core/rng.h"
 
 /* The shared object exports pm_backend_sim and nothing else. */
 #pragma GCC visibility push(hidden)
@@ -65,8 +66,15 @@ struct sim_settings {
     enum sim_network network;
     struct sim_cost cost;
     double charge_cap_ns;
+    double speeds[PM_NODES_MAX]; /* of the first n_speeds nodes, flop/s; the others have the platform's */
+    uint32_t n_speeds;
+    double slow_share, slow_factor; /* of steps; mean factor by which such a step takes longer */
     const char *sim_cfg; /* items joined by blanks; NULL: none */
 };
+
+/* ---- speed (speed.c) ---- */
+/* Reads a list of speeds, separated by commas, of the first nodes. PM_OK, PM_E_OPTION, PM_E_LIMIT. */
+int sim_speeds_read(const char *text, uint32_t nodes, struct sim_settings *settings, struct pm_error *err);
 
 /* ---- platform (platform.c) ---- */
 /* What can be said of platform and settings before SimGrid sees them. PM_OK, PM_E_FILE, PM_E_OPTION. */
@@ -136,7 +144,8 @@ struct sim_node {
     struct sim *sim;
     uint32_t id;
     sg_host_t host;
-    double speed_flops_per_s;
+    double speed_flops_per_s;  /* of a worker's computation */
+    double host_flops_per_s;   /* as SimGrid knows it */
     bool shares_cores; /* computation is a SimGrid execution, not a sleep */
     struct pm_node *node;
     struct pm_ctx *communicator;
@@ -157,6 +166,7 @@ struct sim_worker {
     sg_sem_t wake;
     bool waiting, token;
     pm_clock clock_seen;
+    struct pm_rng slowdown; /* which steps are slow, and how slow */
     int64_t started_ns, ended_ns;
     int64_t overhead_ns;   /* parameter management on this worker's processor */
     int64_t evaluation_ns; /* waits that core does not count */
@@ -233,6 +243,10 @@ void sim_describe_waits(const struct sim *sim, char *text, size_t size);
 int64_t sim_now_ns(void);
 /* Lets `ns` (at least 1) pass for work on the node's processor. */
 void sim_pass(struct sim_node *node, double ns);
+
+/* speed.c: the factor by which the worker's next computation takes longer, from the worker's own stream. */
+void sim_slowdown_begin(struct sim_worker *w);
+double sim_slowdown(struct sim_worker *w);
 
 /* actors.c */
 extern const struct pm_backend_ops sim_ops;

@@ -19,7 +19,7 @@ void sim_pass(struct sim_node *node, double ns)
         return;
     }
     /* The actor may be a courier, which belongs to no host: the execution goes to the node's. */
-    sg_exec_t exec = sg_actor_exec_init(ns * 1e-9 * node->speed_flops_per_s);
+    sg_exec_t exec = sg_actor_exec_init(ns * 1e-9 * node->host_flops_per_s);
     sg_exec_set_host(exec, node->host);
     sg_exec_start(exec);
     sg_exec_wait(exec);

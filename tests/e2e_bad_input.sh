@@ -36,6 +36,8 @@ bad 2 'unexpected argument "kv"' run kv
 bad 2 'pmlab show has no option --nodes' show --nodes 2
 bad 2 'option --spin means nothing to --backend sim' run --spin 1us
 bad 2 'option --latency means nothing to --backend real' run --backend real --latency 1us
+bad 2 'option --slow-share means nothing to --backend real' run --backend real --slow-share 0.1
+bad 2 'option "slow-factor": .*0.5' run --slow-factor 0.5
 bad 2 'give --policies or --policy, not both' compare --policies kv --policy full
 bad 2 'unknown policy "nope"' compare --policies classic,nope
 bad 2 'list what\?' list

@@ -57,14 +57,14 @@ is "equal run in another database" "$(sql other.db 'SELECT digest, config_hash F
     "$(sql pmlab.db 'SELECT digest, config_hash FROM run WHERE run_id = 1')"
 for other in '--seed 2' '--run-number 2' '--epochs 2' '--nodes 3' '--workers 2' '--latency 30us' \
     '--policy kv' '--policy.fast_local 0' '--workload.skew 1.2' '--network queue' '--values none' \
-    '--ahead 5'; do
+    '--ahead 5' '--speeds 500Mf' '--slow-share 0.5' '--slow-share 0.5 --slow-factor 2'; do
     # shellcheck disable=SC2086  # options with their values
     good run "${tiny[@]}" $other --db config.db --quiet
 done
 good run "${tiny[@]}" --db config.db --quiet --name x --verbose
-is "configurations that differ" "$(sql config.db 'SELECT count(DISTINCT config_hash) FROM run')" 13
+is "configurations that differ" "$(sql config.db 'SELECT count(DISTINCT config_hash) FROM run')" 16
 is "experiments: all but policy and nodes" \
-    "$(sql config.db "SELECT count(DISTINCT experiment_hash) FROM run")" 10
+    "$(sql config.db "SELECT count(DISTINCT experiment_hash) FROM run")" 13
 
 # ---- --values none: no values digest; the traffic is the same ----
 good run "${tiny[@]}" --values none --db none.db --quiet

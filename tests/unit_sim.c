@@ -153,6 +153,121 @@ static void computation_takes_flops_over_speed(void **state)
     }
 }
 
+/* Every first worker of a node tells how long 1 Mflop took. */
+static int compute_everywhere(struct pm_worker *w, void *arg)
+{
+    const struct pm_node_config *c = &w->ctx.node->config;
+    (void)arg;
+    int64_t before = pm_now_ns(&w->ctx);
+    c->ops->compute(c->ops_self, w, 1e6);
+    int64_t took = pm_now_ns(&w->ctx) - before;
+    w->compute_ns += took;
+    if (w->index == 0)
+        simtest_tell(w, 1 + c->id, took);
+    return PM_OK;
+}
+
+static void check_speeds(struct simtest *s, const double *gigaflops)
+{
+    s->t.job.nodes = 3;
+    if (simtest_run(s) != PM_OK)
+        fail_msg("%s", s->err.text);
+    for (uint32_t i = 0; i < 3; i++) {
+        int64_t expected = llround(1e6 / gigaflops[i]), found = simtest_told(s, 1 + i);
+        if (llabs(found - expected) > 2)
+            fail_msg("node %u took %lld ns, expected %lld", i, (long long)found, (long long)expected);
+    }
+    simtest_free(s);
+}
+
+#define HOST(id, speed, cores) "<host id=\"" id "\" speed=\"" speed "\" core=\"" cores "\"/>"
+#define THREE_HOSTS(cores)                                                                                     \
+    "<?xml version='1.0'?>\n<!DOCTYPE platform SYSTEM \"https://simgrid.org/simgrid.dtd\">\n"                  \
+    "<platform version=\"4.1\"><zone id=\"z\" routing=\"Full\">\n" HOST("a", "1Gf", cores)                    \
+    HOST("b", "250Mf", cores) HOST("c", "4Gf", cores) "<link id=\"l\" bandwidth=\"1GBps\" latency=\"5us\"/>\n"  \
+    "<route src=\"a\" dst=\"b\"><link_ctn id=\"l\"/></route><route src=\"a\" dst=\"c\"><link_ctn id=\"l\"/>\n"    \
+    "</route><route src=\"b\" dst=\"c\"><link_ctn id=\"l\"/></route></zone></platform>\n"
+
+/* From the platform or from the list; one core for worker and communicator makes it an execution instead of a sleep. */
+static void nodes_have_their_own_speeds(void **state)
+{
+    static const double of_file[] = {1, 0.25, 4}, of_list[] = {0.5, 2, 1};
+    (void)state;
+    for (int shared = 0; shared < 2; shared++) {
+        struct simtest s;
+        simtest_init(&s, 64, 4, compute_everywhere, "platform",
+                     file_with("speeds.xml", shared ? THREE_HOSTS("1") : THREE_HOSTS("3")), NULL);
+        s.t.job.workers = 1;
+        check_speeds(&s, of_file);
+        simtest_init(&s, 64, 4, compute_everywhere, "speeds", "500Mf,2Gf", "cores", shared ? "1" : "3", NULL);
+        s.t.job.workers = 1;
+        check_speeds(&s, of_list);
+    }
+}
+
+enum { SLOW_STEPS = 4000, SLOW_RANKS = 4 };
+
+/* Each worker tells how many of its steps were slow and their mean factor in thousandths. */
+static int compute_slowly(struct pm_worker *w, void *arg)
+{
+    const struct pm_node_config *c = &w->ctx.node->config;
+    int64_t slow = 0, excess = 0;
+    (void)arg;
+    for (int i = 0; i < SLOW_STEPS; i++) {
+        int64_t before = pm_now_ns(&w->ctx);
+        c->ops->compute(c->ops_self, w, 1e6);
+        int64_t took = pm_now_ns(&w->ctx) - before;
+        w->compute_ns += took;
+        slow += took > 1000001;
+        excess += took - 1000000;
+    }
+    simtest_tell(w, 2 * w->rank, slow);
+    simtest_tell(w, 2 * w->rank + 1, slow > 0 ? 1000 + excess / 1000 / slow : 0);
+    return PM_OK;
+}
+
+static void run_slowly(struct simtest *s, const char *share, uint64_t seed)
+{
+    simtest_init(s, 64, 4, compute_slowly, "slow-share", share, "slow-factor", "5", NULL);
+    s->t.job.nodes = s->t.job.workers = 2;
+    s->t.job.seed = seed;
+    if (simtest_run(s) != PM_OK)
+        fail_msg("%s", s->err.text);
+}
+
+/* A tenth of the steps, five times as long: within five standard deviations (19 steps; 4 / sqrt(400) = 0.2). */
+static void slow_steps_are_drawn_by_each_worker(void **state)
+{
+    static struct simtest s, again, other;
+    (void)state;
+    run_slowly(&s, "0.1", 1);
+    run_slowly(&again, "0.1", 1);
+    run_slowly(&other, "0.1", 2);
+    uint32_t equal = 0, kept = 0;
+    for (uint32_t r = 0; r < SLOW_RANKS; r++) {
+        int64_t slow = simtest_told(&s, 2 * r), factor = simtest_told(&s, 2 * r + 1);
+        assert_in_range(slow, SLOW_STEPS / 10 - 95, SLOW_STEPS / 10 + 95);
+        assert_in_range(factor, 4000, 6000);
+        assert_int_equal(simtest_told(&again, 2 * r), slow);
+        assert_int_equal(simtest_told(&again, 2 * r + 1), factor);
+        equal += r > 0 && simtest_told(&s, 1) == factor;
+        kept += simtest_told(&other, 2 * r + 1) == factor;
+    }
+    assert_int_equal(equal, 0); /* workers draw differently ... */
+    assert_int_equal(kept, 0);  /* ... and so do seeds */
+    simtest_free(&s);
+    simtest_free(&again);
+    simtest_free(&other);
+    run_slowly(&s, "0", 1);
+    for (uint32_t r = 0; r < SLOW_RANKS; r++)
+        assert_int_equal(simtest_told(&s, 2 * r), 0);
+    simtest_free(&s);
+    run_slowly(&s, "1", 1);
+    for (uint32_t r = 0; r < SLOW_RANKS; r++)
+        assert_in_range(simtest_told(&s, 2 * r), SLOW_STEPS - 10, SLOW_STEPS);
+    simtest_free(&s);
+}
+
 /* ---- order ---- */
 
 /* A long message of pushes and, right behind it, a short one that pulls one of its keys. */
@@ -255,6 +370,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(pull_takes_its_closed_form),
         cmocka_unit_test(charges_add_to_a_pull),
         cmocka_unit_test(computation_takes_flops_over_speed),
+        cmocka_unit_test(nodes_have_their_own_speeds),
+        cmocka_unit_test(slow_steps_are_drawn_by_each_worker),
         cmocka_unit_test(messages_of_a_pair_keep_their_order),
         cmocka_unit_test(run_repeats_bit_for_bit),
     };

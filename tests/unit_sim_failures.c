@@ -131,6 +131,21 @@ static void settings_of_simgrid(void **state)
     expect_option("sim-cfg", "contexts/nthreads:4", PM_E_OPTION, "one thread");
 }
 
+static void speeds_and_slow_steps(void **state)
+{
+    (void)state;
+    expect_option("speeds", "1Gf,fast", PM_E_OPTION, "option \"speeds\": \"fast\"");
+    expect_option("speeds", "1Gf,,1Gf", PM_E_OPTION, "option \"speeds\": \"\"");
+    expect_option("speeds", "1Gf,2Gf,3Gf", PM_E_OPTION, "3 speeds for 2 nodes");
+    expect_option("speeds", "1Gf,2Gf", PM_OK, "");
+    struct simtest s;
+    simtest_init(&s, 64, 4, nothing, "speeds", "1Gf,2Gf,3Gf", NULL);
+    s.t.job.nodes = 1; /* the baseline of a comparison */
+    expect(&s, PM_OK, "");
+    simtest_init(&s, 64, 4, nothing, "platform", file_with(TWO_HOSTS("Full") ROUTE TAIL), "speeds", "1Gf", NULL);
+    expect(&s, PM_E_OPTION, "option speeds: the platform file");
+}
+
 #define COST_REST "send 1 1 1\nreceive 1 1 1\nserve 1 1 1\nintent 1 1 1\nscan 1 1 1\nwake 1 1 1\n"
 
 static void cost_models(void **state)
@@ -255,6 +270,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(platform_files),
         cmocka_unit_test(platforms_that_are_no_files),
         cmocka_unit_test(settings_of_simgrid),
+        cmocka_unit_test(speeds_and_slow_steps),
         cmocka_unit_test(cost_models),
         cmocka_unit_test(deaths),
         cmocka_unit_test(no_progress),
