@@ -28,6 +28,13 @@ void memnet_pause(struct agent *agent)
     fiber_yield(agent->fiber);
 }
 
+void memnet_interrupt(struct agent *agent)
+{
+    agent->net->interrupted++;
+    memnet_pause(agent);
+    agent->net->interrupted--;
+}
+
 static void pause_at_random(struct agent *agent)
 {
     struct memnet *net = agent->net;
@@ -139,6 +146,8 @@ static void receive(struct agent *agent)
     struct memnet *net = agent->net;
     struct pm_message *m = agent->inbox;
     agent->inbox = NULL;
+    if (net->config->received)
+        net->config->received(net->config->arg, m, agent->node);
     if (pm_node_receive(agent->ctx, m, &net->err) != PM_OK)
         memnet_fail(net, PM_E_MESSAGE);
     pm_ctx_deliver(agent->ctx);
@@ -200,7 +209,7 @@ static void memnet_relax(void *self)
 
 static void memnet_relax_preempted(void *self)
 {
-    memnet_pause(((struct memnet *)self)->running);
+    memnet_interrupt(((struct memnet *)self)->running);
 }
 
 const struct pm_backend_ops memnet_ops = {

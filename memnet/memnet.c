@@ -36,6 +36,11 @@ uint64_t memnet_events(const struct memnet *net)
     return net->result.events;
 }
 
+bool memnet_interrupted(const struct memnet *net)
+{
+    return net->interrupted > 0;
+}
+
 void memnet_visit_in_flight(struct memnet *net, void (*visit)(void *arg, struct pm_message *m), void *arg)
 {
     for (uint32_t i = 0; i < net->n_channels; i++)

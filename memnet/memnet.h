@@ -46,8 +46,9 @@ struct memnet_config {
     unsigned postpone_percent; /* how likely each possible pause inside deliver is */
     uint64_t max_events;       /* more is a failure; 0 = no limit */
 
-    /* Each may be NULL. Called for every message that is handed over ... */
+    /* Each may be NULL. Called for every message that is handed over; for every one that is about to be handled ... */
     void (*sent)(void *arg, const struct pm_message *m, pm_node_id from);
+    void (*received)(void *arg, struct pm_message *m, pm_node_id at);
     /* ... after each event, and when all workers have ended and all messages have been handled. PM_OK, or an
      * error that ends the run. */
     int (*after_event)(void *arg, struct memnet *net, struct pm_error *err);
@@ -74,6 +75,8 @@ extern const struct pm_backend memnet_backend;
 struct pm_node *memnet_node(struct memnet *net, pm_node_id id);
 const struct pm_job *memnet_job(const struct memnet *net);
 uint64_t memnet_events(const struct memnet *net);
+/* Is an agent interrupted in the middle of a transition? Only with `preempt`. */
+bool memnet_interrupted(const struct memnet *net);
 /* Visits every message that was sent or stands in an outbox, and was not handled. */
 void memnet_visit_in_flight(struct memnet *net, void (*visit)(void *arg, struct pm_message *m), void *arg);
 

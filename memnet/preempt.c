@@ -13,7 +13,7 @@ static void interrupt(struct pm_ctx *ctx)
 {
     struct agent *agent = ctx->backend;
     while (pm_rng_below(&agent->net->rng, 100) < PAUSE_PERCENT)
-        memnet_pause(agent);
+        memnet_interrupt(agent);
 }
 
 static enum pm_verdict usable(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_key key,
@@ -71,6 +71,14 @@ static void min_clock(struct pm_ctx *ctx, void *state, pm_clock c)
     interrupt(ctx);
 }
 
+static void hint(struct pm_ctx *ctx, void *state, struct pm_worker *worker, const pm_key *keys, size_t n, pm_clock start,
+                 pm_clock end)
+{
+    interrupt(ctx);
+    inner->hint(ctx, state, worker, keys, n, start, end);
+    interrupt(ctx);
+}
+
 static void drain(struct pm_ctx *ctx, void *state)
 {
     interrupt(ctx);
@@ -91,5 +99,7 @@ void preempt_policy(const struct pm_policy *policy, struct pm_policy *out)
     out->installed = installed;
     out->advance = advance;
     out->min_clock = min_clock;
+    if (policy->hint)
+        out->hint = hint;
     out->drain = drain;
 }

@@ -42,7 +42,7 @@ struct memnet {
     struct agent *agents;     /* node by node: workers, then the communicator */
     int64_t *tick_at_ns;      /* per node */
     uint32_t *candidates;
-    uint32_t n_channels, n_agents, last_event, victim, idle_ticks;
+    uint32_t n_channels, n_agents, last_event, victim, idle_ticks, interrupted;
     int64_t now_ns, allocated_bytes;
     struct agent *running;
     struct pm_rng rng;
@@ -59,6 +59,8 @@ int memnet_make_agents(struct memnet *net);
 void memnet_resume(struct agent *agent);
 /* Lets others run; the agent goes on when resumed. */
 void memnet_pause(struct agent *agent);
+/* The same in the middle of a transition. */
+void memnet_interrupt(struct agent *agent);
 /* Ends a communicator, or an agent that never ran, and frees its coroutine. */
 void memnet_end_agent(struct agent *agent);
 /* Notes the first failure. */
