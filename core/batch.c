@@ -22,3 +22,8 @@ pm_key *pm_batch_localize(struct pm_batch *b, uint32_t n)
 {
     return room(&b->localize, &b->n_localize, &b->localize_capacity, n);
 }
+
+pm_key *pm_batch_pushes(struct pm_batch *b, uint32_t n)
+{
+    return room(&b->pushes, &b->n_pushes, &b->pushes_capacity, n);
+}

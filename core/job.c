@@ -21,13 +21,12 @@ int pm_policy_traits(const struct pm_policy *policy, const struct pm_values *opt
     return rc;
 }
 
-static int check_fit(const struct pm_job *job, struct pm_error *err)
+static int check_fit(const struct pm_job *job, struct pm_traits *traits, struct pm_error *err)
 {
-    struct pm_traits traits;
-    int rc = pm_policy_traits(job->policy, job->policy_options, &traits, err);
+    int rc = pm_policy_traits(job->policy, job->policy_options, traits, err);
     if (rc != PM_OK)
         return rc;
-    if (traits.replicates && job->workload->apply)
+    if (traits->replicates && job->workload->apply)
         return pm_error_set(err, PM_E_REFUSED, "workload %s has an update function at the owner, policy %s replicates keys",
                             job->workload->name, job->policy->name);
     if (!job->with_values && job->workload->needs_values)
@@ -56,7 +55,8 @@ static int take_census(const struct pm_job *job, struct pm_opened *o, struct pm_
 int pm_job_open(const struct pm_job *job, struct pm_opened *o, struct pm_error *err)
 {
     *o = (struct pm_opened){0};
-    int rc = check_fit(job, err);
+    struct pm_traits traits;
+    int rc = check_fit(job, &traits, err);
     if (rc != PM_OK)
         return rc;
     o->state = calloc(1, job->workload->state_bytes + 1);
@@ -66,7 +66,9 @@ int pm_job_open(const struct pm_job *job, struct pm_opened *o, struct pm_error *
                            .workers = job->workers,
                            .epochs = job->epochs,
                            .seed = job->seed,
-                           .with_values = job->with_values};
+                           .with_values = job->with_values,
+                           .aggregates = traits.aggregates,
+                           .delay = traits.delay};
     rc = job->workload->open(o->state, job->workload_options, &task, &o->model, err);
     if (rc != PM_OK) {
         free(o->state);

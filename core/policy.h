@@ -53,6 +53,9 @@ struct pm_traits {
     bool relocates;      /* keys can change their owner: core keeps the directory of owners at the homes */
     bool location_cache; /* with relocates: accesses go to the last owner that was heard of, not to the home */
     bool min_clock;      /* nodes tell each other their minimum clock */
+    bool aggregates;     /* owners apply, key by key, the sum of all workers' pushes of one clock */
+    uint32_t delay;      /* with aggregates: a worker at clock c reads what all pushes of clocks < c - delay have made */
+    bool skips_negligible; /* updates that the workload calls negligible are not pushed */
     uint32_t max_nodes;  /* 0 = any; 1 = this policy always runs on one node */
     size_t key_bytes;    /* zeroed private bytes with every slot that has a value (pm_key_private) */
     /* With relocates and promise_async from PM_PRAM on, core holds an operation on a key back while a remote one of the same

@@ -30,6 +30,9 @@ struct pm_task {
     uint32_t nodes, workers, epochs;
     uint64_t seed;
     bool with_values; /* false: --values none; updates are not computed */
+    /* What the policy does with updates (traits of the same names). */
+    bool aggregates; /* apply gets the sum of all workers' updates of one clock; else each worker's as it comes */
+    uint32_t delay;  /* aggregates: the newest clock whose sum every reader sees is its own - delay - 1 */
 };
 
 /* What core must know of the model. Filled by open; arrays belong to the workload's state. */
@@ -51,10 +54,13 @@ struct pm_batch {
     uint32_t n_localize, localize_capacity;
     bool barrier_before; /* all workers finish everything before this batch (sub-epochs) */
     void *item;          /* batch_bytes of the workload's own */
+    pm_key *pushes;      /* keys beyond `keys` that compute pushes to without having pulled them; announced with them */
+    uint32_t n_pushes, pushes_capacity;
 };
 /* Room for n keys in batch->keys (n_keys is set to n); NULL when out of memory. */
 pm_key *pm_batch_keys(struct pm_batch *b, uint32_t n);
 pm_key *pm_batch_localize(struct pm_batch *b, uint32_t n);
+pm_key *pm_batch_pushes(struct pm_batch *b, uint32_t n);
 
 /* One computation. Values lie one after another in the order of the keys. */
 struct pm_step {
@@ -62,9 +68,11 @@ struct pm_step {
     const float *values;        /* of batch->keys; NULL with --values none */
     const pm_key *samples;      /* n_samples drawn keys */
     const float *sample_values; /* their values; NULL with --values none */
-    pm_key *push_keys;          /* to fill: keys to push to; room for n_keys + n_samples */
+    pm_key *push_keys;          /* to fill: keys to push to; room for n_keys + n_samples + n_pushes */
     float *updates;             /* to fill: their updates; NULL with --values none */
     uint32_t n_push;
+    uint8_t *negligible; /* NULL unless the policy leaves out updates that change nothing, and then zeroed: to set to 1 at
+                            the places of such updates in push_keys */
     double loss; /* to set: this step's share of the epoch's loss */
 };
 

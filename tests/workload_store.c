@@ -69,6 +69,7 @@ static void free_ring(struct store_worker *w)
     for (uint32_t i = 0; i < w->ring; i++) {
         free(w->batches[i].keys);
         free(w->batches[i].localize);
+        free(w->batches[i].pushes);
         free(w->batches[i].item);
     }
     free(w->batches);
@@ -130,10 +131,11 @@ static void compute(struct store *s, uint32_t rank)
     for (uint32_t i = 0; i < b->n_samples; i++)
         w->samples[i] = pm_distribution_draw(s->model.distributions[b->distribution], &w->sample_rng);
     w->step = (struct pm_step){.batch = b, .samples = w->samples};
-    w->step.push_keys = malloc((n + 1) * sizeof *w->step.push_keys);
+    uint32_t n_push = n + b->n_pushes;
+    w->step.push_keys = malloc((n_push + 1) * sizeof *w->step.push_keys);
     if (s->values != NULL) {
         w->pulled = malloc((floats + 1) * sizeof *w->pulled);
-        w->step.updates = malloc((floats + 1) * sizeof *w->step.updates);
+        w->step.updates = malloc(((size_t)n_push * s->model.layout.length_max + 1) * sizeof *w->step.updates);
         w->step.values = w->pulled;
         w->step.sample_values = w->pulled + gather(s, b->keys, b->n_keys, w->pulled);
         gather(s, w->samples, b->n_samples, w->pulled + (w->step.sample_values - w->step.values));
@@ -141,7 +143,7 @@ static void compute(struct store *s, uint32_t rank)
     if (s->visit != NULL)
         s->visit(s->visit_arg, rank, b);
     s->workload->compute(s->state, w->ws, &w->step);
-    assert_true(w->step.n_push <= n);
+    assert_true(w->step.n_push <= n_push);
     s->loss += w->step.loss;
 }
 
@@ -152,8 +154,12 @@ static void push(struct store *s, struct store_worker *w)
     for (uint32_t i = 0; i < w->step.n_push && s->values != NULL; i++) {
         pm_key key = w->step.push_keys[i];
         float *value = s->values + pm_layout_offset(layout, key);
-        for (uint32_t k = 0; k < pm_layout_length(layout, key); k++)
-            value[k] += *update++;
+        uint32_t length = pm_layout_length(layout, key);
+        if (s->workload->apply != NULL)
+            s->workload->apply(s->state, key, length, value, update);
+        for (uint32_t k = 0; k < length && s->workload->apply == NULL; k++)
+            value[k] += update[k];
+        update += length;
     }
     free(w->samples);
     free(w->pulled);
