@@ -77,8 +77,8 @@ is_kernel = $(and $(filter workloads/%,$1),$(findstring kernel,$(notdir $1)))
 contract  = $(if $(call is_kernel,$1),,-ffp-contract=off)
 pic       = $(if $(filter sim/%,$1),-fPIC)
 
-ALL_CPPFLAGS = -I. $(SIMGRID_CFLAGS) $(GSL_CFLAGS) $(SQLITE3_CFLAGS) $(XXHASH_CFLAGS) $(INIH_CFLAGS) \
-               $(CPPFLAGS)
+ALL_CPPFLAGS = -I. $(SIMGRID_CFLAGS) $(GSL_CFLAGS) $(SQLITE3_CFLAGS) $(XXHASH_CFLAGS) $(LZ4_CFLAGS) \
+               $(INIH_CFLAGS) $(CPPFLAGS)
 # No math function is asked for errno: without it sqrtf is one instruction, and loops around it vectorise.
 ALL_CFLAGS   = -std=gnu11 -fno-math-errno -fvisibility=default -pthread $(SANFLAGS) $(CFLAGS)
 ALL_LDFLAGS  = -pthread $(SANFLAGS) $(LIBSTDCXX_$(SAN)) $(LDFLAGS)
@@ -86,7 +86,7 @@ ALL_LDFLAGS  = -pthread $(SANFLAGS) $(LIBSTDCXX_$(SAN)) $(LDFLAGS)
 LIBSTDCXX_address := -Wl,--no-as-needed -l:libstdc++.so.6 -Wl,--as-needed
 # The simulator and outside policies are shared objects that use the program's own core: export its symbols.
 EXPORT       = -rdynamic
-ALL_LDLIBS   = $(GSL_LIBS) $(SQLITE3_LIBS) $(XXHASH_LIBS) $(INIH_LIBS) -ldl -lm $(LDLIBS)
+ALL_LDLIBS   = $(GSL_LIBS) $(SQLITE3_LIBS) $(XXHASH_LIBS) $(LZ4_LIBS) $(INIH_LIBS) -ldl -lm $(LDLIBS)
 
 # What the compiler says is also kept next to the object, so that tests/check_warnings.sh sees it after any
 # partial build. $(call compile,source,object,further flags)
@@ -250,7 +250,7 @@ install: all
 	@printf '%s\n' 'prefix=$(prefix)' 'libdir=$(libdir)' 'includedir=$(includedir)' '' \
 	    'Name: pmlab' 'Description: parameter management for training large sparse models' \
 	    'Version: $(VERSION)' \
-	    'Cflags: -I$${includedir}/pmlab -pthread' 'Libs: -L$${libdir} -lpmlab $(GSL_LIBS) -pthread -lm' \
+	    'Cflags: -I$${includedir}/pmlab -pthread' 'Libs: -L$${libdir} -lpmlab $(GSL_LIBS) $(LZ4_LIBS) -pthread -lm' \
 	    >$(DESTDIR)$(libdir)/pkgconfig/pmlab.pc
 
 # Removes what install has put there and the folders that are ours alone.

@@ -25,6 +25,7 @@ requirements() {
         echo "module gsl libgsl-dev"
         echo "module sqlite3 libsqlite3-dev"
         echo "module libxxhash libxxhash-dev"
+        echo "module liblz4 liblz4-dev"
         echo "module inih libinih-dev"
         ;;
     test)
@@ -97,7 +98,7 @@ write_config() {
     mkdir -p "$(dirname "$config")" || exit 1
     {
         echo "# Written by cli/install-packages.sh; make remakes it when it is gone."
-        for module in simgrid gsl sqlite3 libxxhash inih; do
+        for module in simgrid gsl sqlite3 libxxhash liblz4 inih; do
             name=$(echo "${module#lib}" | tr '[:lower:]' '[:upper:]')
             echo "${name}_CFLAGS := $(pkg-config --cflags "$module")"
             echo "${name}_LIBS := $(pkg-config --libs "$module")"

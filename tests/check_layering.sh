@@ -25,6 +25,7 @@ allowed() {
     echo "\"$1/[a-z0-9_]+\.h\""
     [ "$1" = core ] || echo '"core/[a-z0-9_]+\.h"'
     case $1 in
+    policies) echo '<lz4\.h>' ;;
     core | workloads) echo '<gsl/[a-z0-9_]+\.h>' ;;
     sim)     echo '<simgrid/[a-z0-9_]+\.h>' ;;
     real)    echo '<pthread\.h>'; echo '<sodium\.h>'; echo '<sodium/[a-z0-9_]+\.h>' ;;
@@ -72,6 +73,8 @@ fault memnet '"sim/sim.h"'
 fault memnet '<pthread.h>'
 fine core '<gsl/gsl_rng.h> /* why */'
 fine core '"core/error.h"'
+fine policies '<lz4.h>'
+fault core '<lz4.h>'
 fine real '<sys/epoll.h>'
 fine sim '<simgrid/actor.h>'
 fine memnet '<ucontext.h>'

@@ -46,6 +46,7 @@ bring() {
         --libs) echo "-l$2" ;;
         esac' ;;
     libxxhash-dev) : >"$machine/have/libxxhash" ;;
+    liblz4-dev) : >"$machine/have/liblz4" ;;
     libsqlite3-dev) : >"$machine/have/sqlite3" ;;
     gnuplot-nox) fake gnuplot : ;;
     lib*-dev) name=${1#lib}; : >"$machine/have/${name%-dev}" ;;
@@ -88,7 +89,7 @@ run() {
         "$script" "$@" >"$machine/said" 2>&1 </dev/null || status=$?
 }
 
-BUILD_SET=(gcc libc6-dev pkg-config libsimgrid-dev libgsl-dev libsqlite3-dev libxxhash-dev libinih-dev)
+BUILD_SET=(gcc libc6-dev pkg-config libsimgrid-dev libgsl-dev libsqlite3-dev libxxhash-dev liblz4-dev libinih-dev)
 
 # Everything there: apt is not asked for anything, the flags are written.
 new_machine "${BUILD_SET[@]}" apt
