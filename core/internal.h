@@ -298,6 +298,8 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter);
 /* ---- relocation (relocate.c) ---- */
 /* Next hop by the directory of owners. The slot is not owned here. */
 pm_node_id pm_directory_hop(const struct pm_node *node, pm_key key, const struct pm_slot *slot, uint32_t hop);
+/* Under the latch of an arriving slot: the node that gets the key next, or PM_NODE_NONE. */
+pm_node_id pm_slot_successor(const struct pm_slot *slot);
 /* An answer came from the owner of these keys: remembered where locations are cached. */
 void pm_locations_learn(struct pm_ctx *ctx, const pm_key *keys, uint32_t n, pm_node_id owner);
 int pm_handle_relocate(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);

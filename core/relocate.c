@@ -21,7 +21,7 @@ static int64_t waited_ns(const struct pm_slot *slot, int64_t now_ns)
 {
     return (int64_t)(((uint64_t)now_ns - slot->version) & TIME_MASK);
 }
-static pm_node_id successor(const struct pm_slot *slot)
+pm_node_id pm_slot_successor(const struct pm_slot *slot)
 {
     return slot->version >> TIME_BITS ? (pm_node_id)(slot->version >> TIME_BITS) - 1 : PM_NODE_NONE;
 }
@@ -121,7 +121,8 @@ static const char *refuse(const struct pm_node *node, const struct pm_message *m
     }
     if (home != m->wire.source)
         return "key (not from its home)";
-    bool here = slot && (slot->state == PM_SLOT_OWNED || (slot->state == PM_SLOT_ARRIVING && successor(slot) == PM_NODE_NONE));
+    bool unclaimed = slot && slot->state == PM_SLOT_ARRIVING && pm_slot_successor(slot) == PM_NODE_NONE;
+    bool here = unclaimed || (slot && slot->state == PM_SLOT_OWNED);
     return here ? NULL : "key (not owned here)";
 }
 
@@ -168,7 +169,7 @@ int pm_handle_relocate(struct pm_ctx *ctx, struct pm_message *m, struct pm_error
         /* What the message names twice is done once. */
         if (before == self && slot->state == PM_SLOT_OWNED)
             give(ctx, keys[i], slot, requester);
-        else if (before == self && slot->state == PM_SLOT_ARRIVING && successor(slot) == PM_NODE_NONE)
+        else if (before == self && slot->state == PM_SLOT_ARRIVING && pm_slot_successor(slot) == PM_NODE_NONE)
             note_successor(slot, requester);
         else if (before != self && before != requester)
             send_relocate(ctx, keys[i], requester, 1, before);
@@ -207,7 +208,7 @@ static void arrive(struct pm_ctx *ctx, pm_key key, uint64_t version, const float
     struct pm_slot *slot = pm_slot_open(ctx, key);
     if (slot->state == PM_SLOT_ARRIVING) { /* else the message names the key twice */
         uint32_t length = pm_length(node, key);
-        pm_node_id next = successor(slot);
+        pm_node_id next = pm_slot_successor(slot);
         pm_record(ctx, PM_Q_RELOCATION, waited_ns(slot, pm_now_ns(ctx)));
         PM_ASSERT(pm_slot_attach(&node->slots, key, slot, false) == PM_OK, "out of memory for a main copy");
         __atomic_fetch_add(&node->extra_bytes, pm_slot_model_bytes(&node->slots, length, false), __ATOMIC_RELAXED);

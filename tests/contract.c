@@ -15,6 +15,9 @@ static const struct {
     {"classic", "fast_local=0"},
     {"full", "syncs_per_second=0"},
     {"full", "syncs_per_second=100000"},
+    {"lapse", "location_cache=1"},
+    {"lapse", "fast_local=0"},
+    {"lapse", "location_cache=1,fast_local=0,ahead=3"},
 };
 
 const struct contract_case *contract_case_at(size_t i)

@@ -10,7 +10,7 @@
 #include "core/internal.h"
 #include "tests/invariants.h"
 
-enum { OPEN_MAX = 24, KEYS_MAX = 6, LENGTH_MAX = 12, PHASE_STEPS = 25, SET_KEYS = 8, PUSH_MAX = 4 };
+enum { OPEN_MAX = 24, KEYS_MAX = 6, LENGTH_MAX = 12, PHASE_STEPS = 25, SET_KEYS = 8, PUSH_MAX = 4, CHECK_ALL_EVERY = 64 };
 
 struct world {
     const struct program *program;
@@ -125,8 +125,9 @@ static struct open_op *new_op(struct runner *r, enum pm_op_kind kind)
 
 static int begin_op(struct runner *r, struct open_op *op, float *buffer)
 {
-    const struct world *world = r->world;
+    struct world *world = r->world;
     float *values = world->program->no_values ? NULL : buffer;
+    invariants_touch(&world->invariants, op->keys, op->n);
     if (op->kind == PM_OP_PULL)
         op->ticket = pm_pull(r->w, op->keys, op->n, values);
     else if (op->kind == PM_OP_PUSH)
@@ -183,6 +184,7 @@ static int step_set(struct runner *r)
     for (uint32_t j = 0; j < length; j++)
         values[j] = testload_initial(key, j) + (float)r->assigned[key];
     bool stored = !r->world->program->no_values;
+    invariants_touch(&r->world->invariants, &key, 1);
     pm_ticket ticket = pm_set(r->w, &key, 1, stored ? values : NULL);
     int code = ticket < 0 ? (int)ticket : pm_wait(r->w, ticket);
     if (code != PM_OK)
@@ -218,6 +220,7 @@ static int step_hint(struct runner *r)
     for (int i = 0; i < KEYS_MAX; i++)
         keys[i] = random_key(r);
     pm_clock now = pm_worker_clock(r->w);
+    invariants_touch(&r->world->invariants, keys, KEYS_MAX);
     if (pm_rng_below(&r->rng, 2))
         return pm_localize(r->w, keys, KEYS_MAX);
     return pm_intent(r->w, keys, KEYS_MAX, now + (pm_clock)pm_rng_below(&r->rng, 3), now + 4);
@@ -326,13 +329,20 @@ static void note_sent(void *arg, const struct pm_message *m, pm_node_id from)
 {
     struct world *world = arg;
     uint32_t limit = world->max_message ? world->max_message : PM_MAX_MESSAGE_DEFAULT;
-    bool splits = m->wire.kind <= PM_MSG_SPREAD && m->wire.n_keys > 1;
+    bool splits = m->wire.kind <= PM_MSG_TRANSFER && m->wire.n_keys > 1;
     if (m->wire.flags & PM_FLAG_INDEXED) /* entry numbers came on top when a request was split on its way */
         limit += 4 * m->wire.n_keys;
     PM_ASSERT(!splits || m->wire.length_bytes <= limit, "a %s of %u keys has %u bytes, more than %u",
               pm_message_kind_name(m->wire.kind), m->wire.n_keys, m->wire.length_bytes, limit);
+    invariants_touch_message(&world->invariants, (struct pm_message *)m);
     if (world->program->sent)
         world->program->sent(world->program->sent_arg, m, from);
+}
+
+static void note_received(void *arg, struct pm_message *m, pm_node_id at)
+{
+    (void)at;
+    invariants_touch_message(&((struct world *)arg)->invariants, m);
 }
 
 static int after_event(void *arg, struct memnet *net, struct pm_error *err)
@@ -367,6 +377,7 @@ static void draw_world(struct world *world, const struct program *p)
         .postpone_percent = (unsigned)pm_rng_below(&rng, 3) * 20,
         .max_events = 100 * (p->steps + 100) * 15,
         .sent = note_sent,
+        .received = note_received,
         .after_event = after_event,
         .at_end = at_end,
         .arg = world,
@@ -376,7 +387,7 @@ static void draw_world(struct world *world, const struct program *p)
 static int make_world(struct world *world)
 {
     uint64_t n = world->n_keys, ranks = world->nodes * world->workers;
-    world->issued = calloc(n * (2 + 3 * ranks + 2), sizeof *world->issued);
+    world->issued = calloc(n * (2 + 3 * ranks), sizeof *world->issued);
     if (!world->issued)
         return PM_E_MEMORY;
     world->completed = world->issued + n;
@@ -384,14 +395,13 @@ static int make_world(struct world *world)
     world->seen = world->own + n * ranks;
     world->assigned = world->seen + n * ranks;
     world->invariants = (struct invariants){
-        .n_keys = n - SET_KEYS,
+        .n_keys = n,
+        .n_counters = n - SET_KEYS,
         .issued = world->program->no_values ? NULL : world->issued,
         .completed = world->completed,
-        .found = world->assigned + n * ranks,
-        .version = calloc(n, sizeof(uint64_t)),
-        .every = 3,
+        .every = CHECK_ALL_EVERY,
     };
-    return world->invariants.version ? PM_OK : PM_E_MEMORY;
+    return invariants_init(&world->invariants, world->nodes);
 }
 
 int program_run(const struct program *p, struct memnet_result *result, struct pm_error *err)
@@ -419,7 +429,7 @@ int program_run(const struct program *p, struct memnet_result *result, struct pm
                       world.nodes, world.workers, world.n_keys, memnet_mode_names[world.config.mode],
                       world.config.latches ? ", latches" : "", world.config.dense ? ", dense" : "",
                       world.max_message, world.config.postpone_percent);
-    free(world.invariants.version);
+    invariants_fini(&world.invariants);
     free(world.issued);
     testjob_free(&t);
     return code;
