@@ -105,6 +105,16 @@ static const struct {
      " sum(compute_s) AS compute_s, sum(wait_s) AS wait_s, sum(communicator_busy_s) AS busy_s,"
      " max(memory_bytes) AS memory_bytes FROM node_epoch WHERE run_id = ? GROUP BY node",
      false},
+    {"Workers: time over all epochs",
+     "WITH w AS (SELECT sum(compute_s) AS c, sum(wait_s) AS i, sum(overhead_s) AS o FROM worker_epoch"
+     "  WHERE run_id = ? GROUP BY node, worker),"
+     " t AS (SELECT 1 AS place, 'computing' AS what, c AS s FROM w UNION ALL SELECT 2, 'waiting', i FROM w"
+     "  UNION ALL SELECT 3, 'management', o FROM w),"
+     " k AS (SELECT *, row_number() OVER (PARTITION BY place ORDER BY s) AS k, count(*) OVER (PARTITION BY place) AS n"
+     "  FROM t)"
+     " SELECT what AS time, min(s) AS least_s, avg(CASE WHEN k IN ((n + 1) / 2, n / 2 + 1) THEN s END) AS median_s,"
+     "  max(s) AS greatest_s, round(100 * sum(s) / (SELECT sum(s) FROM t), 1) AS percent FROM k GROUP BY place",
+     false},
     {"Messages",
      "SELECT kind, sum(count) AS count, sum(bytes) AS bytes FROM message WHERE run_id = ? GROUP BY kind"
      " ORDER BY bytes DESC, kind",

@@ -20,6 +20,7 @@ enum pm_evaluate { PM_EVALUATE_EVERY, PM_EVALUATE_N, PM_EVALUATE_END };
 enum pm_record_kind {
     PM_RECORD_EPOCH = 1,
     PM_RECORD_NODE,    /* one node in one epoch */
+    PM_RECORD_WORKER,  /* one worker in one epoch */
     PM_RECORD_QUALITY, /* one metric of one evaluation */
     PM_RECORD_LATENCY, /* one quantity over the whole run, all nodes */
     PM_RECORD_DIGEST,  /* final values */
@@ -47,6 +48,10 @@ struct pm_record {
             struct pm_counters counters; /* of this epoch */
             uint64_t memory_bytes;       /* modelled, at the end of the epoch */
         } node;
+        struct {
+            uint32_t node, worker; /* worker: index within the node */
+            int64_t compute_ns, wait_ns, overhead_ns; /* their sum: its time from its entry into the epoch to the drain's end */
+        } worker;
         struct {
             int64_t at_ns; /* training time so far, really run */
             char metric[32];

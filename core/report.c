@@ -10,6 +10,7 @@ struct node_blob {
     struct pm_counters counters;
     struct pm_projection projection; /* of the node's workers */
     uint64_t memory_bytes;
+    struct pm_worker_times times[]; /* of the node's workers */
 };
 
 static bool is_reporter(const struct pm_trainer *t)
@@ -23,10 +24,28 @@ static void report(const struct pm_trainer *t, const struct pm_record *r)
         t->job->report(t->job->report_arg, r);
 }
 
-void pm_report_snapshot(struct pm_trainer *t)
+static struct pm_worker_times times_of(const struct pm_trainer *t, uint32_t worker)
+{
+    const struct pm_counters *c = &t->node->workers[worker].ctx.counters;
+    return (struct pm_worker_times){.compute_ns = pm_counter_read(&c->compute_ns),
+                                    .wait_ns = pm_counter_read(&c->wait_ns),
+                                    .trained_ns = pm_counter_read(&c->trained_ns)};
+}
+
+int pm_report_begin(struct pm_trainer *t)
 {
     if (t->worker->index == 0)
-        pm_node_counters(t->node, &t->before);
+        t->times_before = calloc(t->node->config.workers, sizeof *t->times_before);
+    return t->worker->index != 0 || t->times_before ? PM_OK : PM_E_MEMORY;
+}
+
+void pm_report_snapshot(struct pm_trainer *t)
+{
+    if (t->worker->index != 0)
+        return;
+    pm_node_counters(t->node, &t->before);
+    for (uint32_t w = 0; w < t->node->config.workers; w++)
+        t->times_before[w] = times_of(t, w);
 }
 
 void pm_report_progress(struct pm_trainer *t)
@@ -63,6 +82,28 @@ static int check_cluster(struct pm_trainer *t, const struct pm_counters *sum, ui
     return PM_OK;
 }
 
+/* What is neither computation nor waiting is overhead: the rest of the time that passed. */
+static int report_workers(struct pm_trainer *t, uint32_t node, uint32_t epoch)
+{
+    const struct node_blob *blob = pm_gather_blob(t->node, node);
+    for (uint32_t w = 0; w < t->node->config.workers; w++) {
+        const struct pm_worker_times *times = &blob->times[w];
+        uint64_t known_ns = times->compute_ns + times->wait_ns;
+        if (known_ns > times->trained_ns)
+            return pm_worker_fail(t->worker, PM_E_INTERNAL,
+                                  "accounts of epoch %u do not add up: worker %u of node %u was busy or waited %llu of %llu ns",
+                                  epoch, w, node, (unsigned long long)known_ns, (unsigned long long)times->trained_ns);
+        struct pm_record r = {.kind = PM_RECORD_WORKER, .epoch = epoch};
+        r.u.worker.node = node;
+        r.u.worker.worker = w;
+        r.u.worker.compute_ns = (int64_t)times->compute_ns;
+        r.u.worker.wait_ns = (int64_t)times->wait_ns;
+        r.u.worker.overhead_ns = (int64_t)(times->trained_ns - known_ns);
+        report(t, &r);
+    }
+    return PM_OK;
+}
+
 static int report_nodes(struct pm_trainer *t, uint32_t epoch)
 {
     struct pm_counters sum = {0};
@@ -74,6 +115,9 @@ static int report_nodes(struct pm_trainer *t, uint32_t epoch)
         r.u.node.memory_bytes = blob->memory_bytes;
         pm_counters_add(&sum, &r.u.node.counters);
         report(t, &r);
+        int rc = report_workers(t, i, epoch);
+        if (rc != PM_OK)
+            return rc;
     }
     return check_cluster(t, &sum, epoch);
 }
@@ -134,6 +178,12 @@ static void fill_blob(struct pm_trainer *t, struct node_blob *blob)
     pm_node_counters(t->node, &now);
     pm_counters_subtract(&blob->counters, &now, &t->before);
     blob->memory_bytes = pm_node_memory_bytes(t->node);
+    for (uint32_t w = 0; w < t->node->config.workers; w++) {
+        const struct pm_worker_times later = times_of(t, w), *earlier = &t->times_before[w];
+        blob->times[w] = (struct pm_worker_times){.compute_ns = later.compute_ns - earlier->compute_ns,
+                                                  .wait_ns = later.wait_ns - earlier->wait_ns,
+                                                  .trained_ns = later.trained_ns - earlier->trained_ns};
+    }
     struct pm_projections *p = &t->node->projections;
     pm_lock(t->node, &p->latch);
     blob->projection = p->sum;
@@ -145,9 +195,13 @@ int pm_report_epoch(struct pm_trainer *t, uint32_t epoch, bool evaluated)
 {
     int rc = PM_OK;
     if (t->worker->index == 0) {
-        struct node_blob blob = {0};
-        fill_blob(t, &blob);
-        rc = pm_gather(t->worker, &blob, sizeof blob);
+        size_t bytes = sizeof(struct node_blob) + t->node->config.workers * sizeof(struct pm_worker_times);
+        struct node_blob *blob = calloc(1, bytes);
+        if (!blob)
+            return PM_E_MEMORY;
+        fill_blob(t, blob);
+        rc = pm_gather(t->worker, blob, (uint32_t)bytes);
+        free(blob);
     }
     if (rc == PM_OK && is_reporter(t)) {
         report_times(t, epoch, evaluated);

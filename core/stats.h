@@ -13,6 +13,21 @@
 /* How an access to a key was served. */
 enum pm_how { PM_HOW_LOCAL, PM_HOW_REPLICA, PM_HOW_REMOTE, PM_HOW_QUEUED, PM_HOWS };
 
+/* Filters that make messages shorter. */
+enum pm_filter {
+    PM_FILTER_KKT,       /* updates that change nothing are left out */
+    PM_FILTER_THRESHOLD, /* updates are held back until they are large */
+    PM_FILTER_KEYS,      /* lists of keys that the receiver knows, or whole ranges, are not spelt out */
+    PM_FILTER_COMPRESS,
+    PM_FILTERS
+};
+const char *pm_filter_name(enum pm_filter filter);
+
+/* Of one filter and kind of message. */
+struct pm_filter_counts {
+    uint64_t messages, bytes_before, bytes_after;
+};
+
 /* Places at which parameter management costs processor time; a simulator multiplies the counts by a cost model. */
 enum pm_charge_kind {
     PM_CHARGE_LOCAL,   /* keys and bytes copied or added by a worker in its own node */
@@ -41,8 +56,10 @@ struct pm_counters {
     uint64_t kind_count[PM_MSG_KINDS], kind_bytes[PM_MSG_KINDS]; /* sent */
     uint64_t updates_pushed, updates_applied; /* keys pushed by workers; pushes merged into main copies here */
     uint64_t balance_sent, balance_received;  /* messages without control kinds, to self included */
+    struct pm_filter_counts filters[PM_FILTERS][2]; /* of ACCESS, of REPLY messages */
     uint64_t rounds, steps;
     uint64_t compute_ns, wait_ns, busy_ns;
+    uint64_t trained_ns; /* a worker's time from its entry into an epoch to the end of the drain */
 };
 enum { PM_COUNTERS = sizeof(struct pm_counters) / sizeof(uint64_t) };
 

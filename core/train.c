@@ -216,6 +216,7 @@ static int train_epoch(struct pm_trainer *t, uint32_t epoch)
     t->worker->ctx.uncharged = true;
     int rc = pm_barrier(t->worker);
     t->worker->ctx.uncharged = false;
+    t->entered_ns = now(t);
     if (rc != PM_OK)
         return rc;
     pause_rounds(t, false);
@@ -229,6 +230,7 @@ static int train_epoch(struct pm_trainer *t, uint32_t epoch)
     if (rc == PM_OK)
         rc = pm_drain(t->worker);
     t->ended_ns = now(t);
+    pm_count(&t->worker->ctx.counters.trained_ns, (uint64_t)(t->ended_ns - t->entered_ns));
     t->pushed = PM_DONE;
     t->steps_before += t->computed;
     return rc;
@@ -315,12 +317,15 @@ static void free_trainer(struct pm_trainer *t)
     free(t->updates);
     free(t->samples);
     free(t->push_keys);
+    free(t->times_before);
     free(t->ws);
 }
 
 static int train(struct pm_trainer *t)
 {
     int rc = make_loader(t);
+    if (rc == PM_OK)
+        rc = pm_report_begin(t);
     for (uint32_t epoch = 0; rc == PM_OK && epoch < t->job->epochs && !t->out_of_time; epoch++) {
         rc = train_epoch(t, epoch);
         if (rc == PM_OK)

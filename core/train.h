@@ -11,6 +11,11 @@ struct pm_planned {
     int64_t sample; /* handle of its sampling access, -1 = none */
 };
 
+/* Where a worker's time went. */
+struct pm_worker_times {
+    uint64_t compute_ns, wait_ns, trained_ns;
+};
+
 struct pm_trainer {
     struct pm_worker *worker;
     struct pm_node *node;
@@ -33,15 +38,18 @@ struct pm_trainer {
     uint64_t steps;
     double flops;
     struct pm_pace pace;
-    int64_t began_ns, drain_ns, ended_ns;
+    int64_t entered_ns, began_ns, drain_ns, ended_ns;
     int64_t trained_ns; /* training time of earlier epochs, as it was run */
     int64_t elapsed_ns; /* sum of earlier epochs as they were reported */
-    struct pm_counters before;
+    struct pm_counters before;           /* of the node; worker 0's */
+    struct pm_worker_times *times_before; /* of its workers; worker 0's */
     struct pm_evaluation evaluation;
     int64_t eval_ns;
     bool out_of_time;
 };
 
+/* Room for what is kept from snapshot to report. PM_E_MEMORY. */
+int pm_report_begin(struct pm_trainer *t);
 /* Reports the epoch: called by all workers after the drain; ends with a barrier. */
 int pm_report_epoch(struct pm_trainer *t, uint32_t epoch, bool evaluated);
 /* Latencies and the digest of the final values: called by all workers at the end. */

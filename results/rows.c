@@ -114,6 +114,11 @@ int results_insert(struct results_db *db, int64_t run_id, const struct pm_record
         return insert_epoch(db, run_id, r, err);
     case PM_RECORD_NODE:
         return insert_node(db, run_id, r, err);
+    case PM_RECORD_WORKER:
+        return results_run_statement(db, err, "INSERT INTO worker_epoch VALUES(?, ?, ?, ?, ?, ?, ?)", "iiiiddd", run_id,
+                                     (int64_t)r->epoch, (int64_t)r->u.worker.node, (int64_t)r->u.worker.worker,
+                                     seconds(r->u.worker.compute_ns), seconds(r->u.worker.wait_ns),
+                                     seconds(r->u.worker.overhead_ns));
     case PM_RECORD_LATENCY:
         return insert_latency(db, run_id, r, err);
     case PM_RECORD_QUALITY:

@@ -46,6 +46,10 @@ const char results_schema_tables[] =
     "  compute_s REAL NOT NULL, wait_s REAL NOT NULL, communicator_busy_s REAL NOT NULL,"
     COUNT("memory_bytes")
     KEY("run_id, epoch, node")
+    "CREATE TABLE worker_epoch("
+    "  " RUN_ID ", " EPOCH ", " NODE ", worker INTEGER NOT NULL,"
+    "  compute_s REAL NOT NULL, wait_s REAL NOT NULL, overhead_s REAL NOT NULL,"
+    KEY("run_id, epoch, node, worker")
     "CREATE TABLE message("
     "  " RUN_ID ", " EPOCH ", " NODE ", kind TEXT NOT NULL," COUNT("count") COUNT("bytes")
     KEY("run_id, epoch, node, kind")

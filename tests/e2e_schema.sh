@@ -33,7 +33,7 @@ marks=$(sqlite3 s.db 'PRAGMA journal_mode; PRAGMA application_id; PRAGMA user_ve
 # A column name occurs in one table only, but for those that the text names.
 twice=$(sqlite3 s.db "SELECT c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
     WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'
-    AND c.name NOT IN ('run_id', 'epoch', 'node', 'name', 'value')
+    AND c.name NOT IN ('run_id', 'epoch', 'node', 'name', 'value', 'compute_s', 'wait_s')
     GROUP BY c.name HAVING count(*) > 1")
 [ -z "$twice" ] || { echo "in two tables: $twice"; exit 1; }
 echo "$(wc -l <there) columns described"

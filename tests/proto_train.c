@@ -65,13 +65,32 @@ struct seen {
     uint64_t steps, pushed;
     struct pm_record last; /* of an epoch */
     int64_t elapsed_ns, at_ns;
+    uint32_t workers; /* records of workers */
+    int64_t compute_ns, wait_ns; /* of nodes, less those of workers */
+    int64_t least_spent_ns; /* of a worker in an epoch */
 };
+
+static void note_worker(struct seen *seen, const struct pm_record *r)
+{
+    int64_t spent_ns = r->u.worker.compute_ns + r->u.worker.wait_ns + r->u.worker.overhead_ns;
+    assert_true(r->u.worker.compute_ns >= 0 && r->u.worker.wait_ns >= 0 && r->u.worker.overhead_ns >= 0);
+    assert_true(r->u.worker.node < 2 && r->u.worker.worker < RANKS / 2);
+    if (seen->workers++ == 0 || spent_ns < seen->least_spent_ns)
+        seen->least_spent_ns = spent_ns;
+    seen->compute_ns -= r->u.worker.compute_ns;
+    seen->wait_ns -= r->u.worker.wait_ns;
+}
 
 static void note(void *arg, const struct pm_record *r)
 {
     struct seen *seen = arg;
-    if (r->kind == PM_RECORD_NODE)
+    if (r->kind == PM_RECORD_NODE) {
         seen->pushed += r->u.node.counters.updates_pushed;
+        seen->compute_ns += (int64_t)r->u.node.counters.compute_ns;
+        seen->wait_ns += (int64_t)r->u.node.counters.wait_ns;
+    }
+    if (r->kind == PM_RECORD_WORKER)
+        note_worker(seen, r);
     if (r->kind == PM_RECORD_QUALITY)
         seen->at_ns = r->u.quality.at_ns;
     if (r->kind != PM_RECORD_EPOCH)
@@ -112,6 +131,10 @@ static struct seen train(const struct pm_policy *policy, const struct pm_job *wi
         fail_msg("%s", err.text);
     testjob_free(&t);
     assert_int_equal(seen.pushed, seen.steps);
+    assert_int_equal(seen.workers, seen.epochs * RANKS);
+    assert_int_equal(seen.compute_ns, 0);
+    assert_int_equal(seen.wait_ns, 0);
+    assert_true(seen.least_spent_ns > 0);
     return seen;
 }
 

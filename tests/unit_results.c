@@ -112,6 +112,13 @@ static void record_node(struct results_recorder *r, uint32_t epoch, uint32_t nod
     c->kind_bytes[PM_MSG_REPLY] = 40;
     record.u.node.memory_bytes = 4096;
     results_record(r, &record);
+    record = (struct pm_record){.kind = PM_RECORD_WORKER, .epoch = epoch};
+    record.u.worker.node = node;
+    record.u.worker.worker = 3;
+    record.u.worker.compute_ns = 1500000000;
+    record.u.worker.wait_ns = 250000000;
+    record.u.worker.overhead_ns = 125000000;
+    results_record(r, &record);
 }
 
 static void record_rest(struct results_recorder *r)
@@ -177,6 +184,10 @@ static void rows_of_a_run(void **state)
                         "epochs20,seed11");
     assert_string_equal(ask("SELECT group_concat(epoch_s || ' ' || elapsed_s || ' ' || quality) FROM epoch"),
                         "2.0 2.0 1.0,2.0 4.0 0.5");
+    assert_string_equal(
+        ask("SELECT worker || ' ' || compute_s || ' ' || wait_s || ' ' || overhead_s FROM worker_epoch"
+            " WHERE node = 1 AND epoch = 1"),
+        "3 1.5 0.25 0.125");
     assert_string_equal(
         ask("SELECT local_reads || replica_reads || remote_reads || queued_reads || local_writes"
             " || bytes_sent || rounds || compute_s || memory_bytes FROM node_epoch"
@@ -266,7 +277,7 @@ static void many_records_are_written_in_between(void **state)
 {
     (void)state;
     struct results_recorder *r = begin("kv", 1);
-    for (uint32_t epoch = 0; epoch < 2100; epoch++)
+    for (uint32_t epoch = 0; epoch < 2100; epoch++) /* two records each */
         record_node(r, epoch, 0);
     assert_string_equal(ask("SELECT status || (SELECT count(*) BETWEEN 1 AND 2099 FROM node_epoch) FROM run"),
                         "running1");
