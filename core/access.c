@@ -20,7 +20,9 @@ struct access {
     uint32_t n;
     float *out;
     const float *in;
+    uint64_t number; /* of the worker's requests now */
     uint32_t n_misses;
+    uint64_t n_applied; /* pushes carried out in main copies here */
     uint64_t how[PM_HOWS];
 };
 
@@ -48,54 +50,6 @@ enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, st
     return slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_READY) ? PM_USE : PM_ASK;
 }
 
-void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update,
-                    enum pm_op_kind kind)
-{
-    struct pm_node *node = ctx->node;
-    uint32_t length = pm_stored(node, key);
-    const struct pm_workload *workload = node->config.workload;
-    slot->version++;
-    if (kind == PM_OP_SET)
-        pm_copy(slot->value, update, length);
-    else if (workload->apply && length)
-        workload->apply(node->config.workload_state, key, length, slot->value, update);
-    else
-        pm_add(slot->value, update, length);
-    if (!node->traits.track_changes || (slot->flags & PM_SLOT_CHANGED))
-        return;
-    pm_node_id other = (node->config.id + 1) % node->config.nodes;
-    if (other != node->config.id && pm_replicated_at(node, key, other)) {
-        slot->flags |= PM_SLOT_CHANGED;
-        pm_mark(ctx, &node->changed, key);
-    }
-}
-
-void pm_apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update)
-{
-    struct pm_node *node = ctx->node;
-    uint32_t length = pm_length(node, key);
-    if (node->config.with_values) {
-        pm_add(slot->value, update, length);
-        pm_add(pm_slot_delta(&node->slots, slot, length), update, length);
-    }
-    ++*pm_slot_merged(&node->slots, slot, length);
-    if (!(slot->flags & PM_SLOT_DIRTY)) {
-        slot->flags |= PM_SLOT_DIRTY;
-        pm_mark(ctx, &node->dirty, key);
-    }
-}
-
-void pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, enum pm_op_kind kind, float *out,
-                    const float *in)
-{
-    if (kind == PM_OP_PULL)
-        pm_copy(out, slot->value, pm_stored(ctx->node, key));
-    else if (slot->state == PM_SLOT_OWNED)
-        pm_apply_owned(ctx, key, slot, in, kind);
-    else
-        pm_apply_replica(ctx, key, slot, in);
-}
-
 /* Under the latch: serves the key if the verdict allows; returns the verdict. */
 static enum pm_verdict try_slot(struct access *a, pm_key key, struct pm_slot *slot, uint32_t place)
 {
@@ -107,7 +61,10 @@ static enum pm_verdict try_slot(struct access *a, pm_key key, struct pm_slot *sl
     if (v != PM_USE)
         return v;
     a->how[slot->state == PM_SLOT_OWNED ? PM_HOW_LOCAL : PM_HOW_REPLICA]++;
-    pm_serve_local(a->ctx, key, slot, a->kind, a->out ? a->out + place : NULL, a->in ? a->in + place : NULL);
+    struct pm_access access = {.kind = a->kind, .number = a->number};
+    access.out = a->out ? a->out + place : NULL;
+    access.in = a->in ? a->in + place : NULL;
+    a->n_applied += pm_serve_local(a->ctx, key, slot, &access);
     return PM_USE;
 }
 
@@ -184,6 +141,13 @@ static inline uint32_t keys_ahead(uint32_t bytes)
     return bytes <= AHEAD_BYTES / AHEAD_VALUE ? AHEAD_VALUE : AHEAD_BYTES / bytes + 1;
 }
 
+/* Keys that were served without a question. */
+static inline void count_direct(struct access *a, enum pm_op_kind kind, uint32_t n)
+{
+    a->how[PM_HOW_LOCAL] += n;
+    a->n_applied += kind == PM_OP_PUSH ? n : 0;
+}
+
 /* Serves what a dense store has here, where every key has a slot, and notes the rest. Inlined once per
  * kind: this loop is what a local access costs. Where order is kept it ends with the first miss, which the rest must
  * heed. */
@@ -222,11 +186,11 @@ static inline __attribute__((always_inline)) int serve_dense(struct access *a, e
         pm_slot_unlock(slots, slot);
         place += length;
         if (__builtin_expect(a->n_misses && a->ordered, 0)) {
-            a->how[PM_HOW_LOCAL] += n_local;
+            count_direct(a, kind, n_local);
             return serve_any(a, i + 1, place);
         }
     }
-    a->how[PM_HOW_LOCAL] += n_local;
+    count_direct(a, kind, n_local);
     return PM_OK;
 }
 
@@ -286,19 +250,13 @@ static void name_request(struct pm_message *m, const struct pm_entry_ref *ref, u
     m->wire.number = need;
 }
 
-static uint64_t need_of(struct pm_ctx *ctx, struct pm_worker *w)
-{
-    const struct pm_node *node = ctx->node;
-    return node->policy->need ? node->policy->need(ctx, node->policy_state, w) : 0;
-}
-
 void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_id to)
 {
     struct pm_entry entry = {.key = waiter->key};
     struct pm_message *m = request(ctx, waiter->kind, &entry, 1, waiter->in);
     PM_ASSERT(m, "out of memory for a request that waited");
     pm_op_asked(ctx, &waiter->ref, waiter->key);
-    name_request(m, &waiter->ref, need_of(ctx, &ctx->node->workers[waiter->ref.worker]));
+    name_request(m, &waiter->ref, pm_need_of(ctx, &ctx->node->workers[waiter->ref.worker]));
     pm_emit(ctx, m, to);
 }
 
@@ -311,9 +269,7 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
     enum pm_verdict v = node->traits.shared_memory ? pm_judge(ctx, w, waiter->key, slot, waiter->kind) : PM_ASK;
     pm_node_id to = PM_NODE_NONE;
     if (v == PM_USE) {
-        pm_serve_local(ctx, waiter->key, slot, waiter->kind, waiter->out, waiter->in);
-        if (waiter->kind == PM_OP_PUSH && slot->state == PM_SLOT_OWNED)
-            pm_count(&ctx->counters.updates_applied, 1);
+        pm_serve_waiter(ctx, slot, waiter);
         pm_op_settle(ctx, &waiter->ref, 1);
     } else if (v == PM_WAIT) {
         PM_ASSERT(pm_queue_add(ctx, slot, waiter) == PM_OK, "out of memory for a waiting operation");
@@ -345,7 +301,7 @@ static uint32_t fitting(const struct pm_node *node, const struct pm_entry *entri
 static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t first,
                         uint32_t n, pm_node_id to)
 {
-    uint64_t need = a->model ? 0 : need_of(a->ctx, a->worker);
+    uint64_t need = a->model ? 0 : a->number;
     for (uint32_t done = 0; done < n;) {
         uint32_t count = fitting(a->ctx->node, &op->entries[first + done], n - done);
         struct pm_message *m = request(a->ctx, a->kind, &op->entries[first + done], count, a->in);
@@ -501,7 +457,7 @@ static void count_access(struct access *a, uint64_t floats)
     uint64_t here = a->how[PM_HOW_LOCAL] + a->how[PM_HOW_REPLICA];
     if (a->kind == PM_OP_PUSH) {
         pm_count(&c->updates_pushed, a->n);
-        pm_count(&c->updates_applied, a->how[PM_HOW_LOCAL]);
+        pm_count(&c->updates_applied, a->n_applied);
     }
     pm_charge(a->ctx, PM_CHARGE_LOCAL, 1, a->n, here == a->n ? floats : here * (floats / a->n));
 }
@@ -544,6 +500,7 @@ static pm_ticket operate(struct pm_worker *w, enum pm_op_kind kind, const pm_key
     struct access a = {.worker = w, .ctx = &w->ctx, .kind = kind, .model = model, .keys = keys};
     a.n = (uint32_t)n;
     a.ordered = node->ordered && !model;
+    a.number = pm_need_of(&w->ctx, w);
     if (node->config.with_values) {
         a.out = out;
         a.in = in;

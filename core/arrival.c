@@ -59,9 +59,7 @@ void pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
         if (w->request) {
             pm_serve_request(ctx, key, slot, w->request);
         } else {
-            pm_serve_local(ctx, key, slot, w->kind, w->out, w->in);
-            if (w->kind == PM_OP_PUSH)
-                pm_count(&ctx->counters.updates_applied, 1);
+            pm_serve_waiter(ctx, slot, w);
             pm_op_settle(ctx, &w->ref, 1);
         }
         free(w);

@@ -18,7 +18,8 @@ int pm_clocks_init(struct pm_node *node)
     c->of_node = calloc(node->config.nodes, sizeof *c->of_node);
     c->era_of = calloc(node->config.nodes, sizeof *c->era_of);
     c->early = calloc(node->config.nodes, sizeof(struct pm_message *));
-    return c->of_node && c->era_of && c->early ? PM_OK : PM_E_MEMORY;
+    c->heard = calloc(node->config.nodes, sizeof *c->heard);
+    return c->of_node && c->era_of && c->early && c->heard ? PM_OK : PM_E_MEMORY;
 }
 
 void pm_clocks_fini(struct pm_node *node)
@@ -32,6 +33,7 @@ void pm_clocks_fini(struct pm_node *node)
     free(c->of_node);
     free(c->era_of);
     free(c->early);
+    free(c->heard);
 }
 
 pm_clock pm_clocks_least(const struct pm_node *node)
@@ -58,8 +60,37 @@ static pm_clock own_minimum(const struct pm_node *node)
     return least;
 }
 
+static uint64_t iteration(uint32_t era, pm_clock clock)
+{
+    const uint64_t most = (UINT64_C(1) << PM_ITERATION_CLOCK_BITS) - 1;
+    return (uint64_t)era << PM_ITERATION_CLOCK_BITS | ((uint64_t)clock < most ? (uint64_t)clock : most);
+}
+
+/* Under the latch: a node has sent everything before this clock of that era. */
+static void hear(struct pm_clocks *c, pm_node_id from, uint32_t era, pm_clock clock)
+{
+    uint64_t now = iteration(era, clock);
+    if (now > c->heard[from])
+        c->heard[from] = now;
+}
+
+/* Under the latch: the first iteration that is perhaps not done. Who has entered the last collective goes on with at least
+ * the clock with which everybody left it, even before saying so. */
+static uint64_t first_open(const struct pm_node *node, uint32_t era)
+{
+    const struct pm_clocks *c = &node->clocks;
+    uint64_t least = UINT64_MAX;
+    for (uint32_t i = 0; i < node->config.nodes; i++) {
+        uint32_t of = (uint32_t)(c->heard[i] >> PM_ITERATION_CLOCK_BITS);
+        bool entered = c->heard[i] == iteration(of, PM_CLOCK_INFINITE) && of < era;
+        uint64_t open = !entered ? c->heard[i] : iteration(of + 1, of + 1 == era ? c->least : 0);
+        least = open < least ? open : least;
+    }
+    return least;
+}
+
 /* Under the latch: the cluster's minimum from what is known; returns whether the hook has to hear of it. */
-static bool recompute(struct pm_node *node, pm_clock *now)
+static bool recompute(struct pm_node *node, uint32_t era, pm_clock *now)
 {
     struct pm_clocks *c = &node->clocks;
     pm_clock least = PM_CLOCK_INFINITE;
@@ -68,7 +99,10 @@ static bool recompute(struct pm_node *node, pm_clock *now)
     pm_clock before = c->known_min;
     __atomic_store_n(&c->known_min, least, __ATOMIC_SEQ_CST);
     *now = least;
-    return least > before;
+    uint64_t open = first_open(node, era), open_before = c->done;
+    if (open > open_before)
+        __atomic_store_n(&c->done, open, __ATOMIC_SEQ_CST);
+    return least > before || open > open_before;
 }
 
 static void tell_policy(struct pm_ctx *ctx, bool risen, pm_clock least)
@@ -105,8 +139,9 @@ void pm_clocks_update(struct pm_ctx *ctx)
     pm_clock own = own_minimum(node);
     if (own > c->of_node[node->config.id]) {
         c->of_node[node->config.id] = own;
+        hear(c, node->config.id, c->era, own);
         send_notices(ctx, own);
-        risen = recompute(node, &least);
+        risen = recompute(node, c->era, &least);
     }
     pm_unlock(node, &c->latch);
     tell_policy(ctx, risen, least);
@@ -124,7 +159,7 @@ void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least)
     c->of_node[node->config.id] = least; /* nobody here has gone on */
     c->least = least;
     pm_clock now;
-    recompute(node, &now);
+    recompute(node, era, &now);
     __atomic_store_n(&c->era, era, __ATOMIC_SEQ_CST);
     pm_unlock(node, &c->latch);
 }
@@ -144,6 +179,7 @@ static void take_notice(struct pm_node *node, const struct pm_message *m)
     pm_node_id from = m->wire.source;
     pm_clock clock = (pm_clock)m->wire.number;
     int32_t ahead = (int32_t)(m->wire.request - c->era);
+    hear(c, from, m->wire.request, clock);
     if (ahead < -1 || (int32_t)(m->wire.request - c->era_of[from]) < 0)
         return;
     if (ahead < 0 && clock > c->least)
@@ -178,7 +214,7 @@ void pm_clocks_late(struct pm_ctx *ctx, pm_node_id from)
         pm_message_free(m);
     }
     if (some)
-        risen = recompute(node, &least);
+        risen = recompute(node, c->era, &least);
     pm_unlock(node, &c->latch);
     tell_policy(ctx, risen, least);
 }
@@ -205,6 +241,16 @@ int pm_handle_clock(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
 uint32_t pm_clock_era(const struct pm_node *node)
 {
     return __atomic_load_n(&node->clocks.era, __ATOMIC_SEQ_CST);
+}
+
+uint64_t pm_worker_iteration(const struct pm_worker *worker)
+{
+    return iteration(pm_clock_era(worker->ctx.node), pm_worker_clock(worker));
+}
+
+uint64_t pm_iterations_done(const struct pm_node *node)
+{
+    return __atomic_load_n(&node->clocks.done, __ATOMIC_SEQ_CST);
 }
 
 pm_clock pm_min_clock(const struct pm_node *node)

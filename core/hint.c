@@ -50,6 +50,36 @@ void *pm_key_private(struct pm_ctx *ctx, const struct pm_slot *slot)
     return pm_slot_private(&ctx->node->slots, slot);
 }
 
+uint32_t pm_key_floats(const struct pm_node *node, pm_key key)
+{
+    return pm_stored(node, key);
+}
+
+uint32_t pm_key_length(const struct pm_node *node, pm_key key)
+{
+    return pm_length(node, key);
+}
+
+uint64_t pm_key_count(const struct pm_node *node)
+{
+    return node->layout->n_keys;
+}
+
+bool pm_has_values(const struct pm_node *node)
+{
+    return node->config.with_values;
+}
+
+void pm_latch_take(const struct pm_node *node, struct pm_latch *latch)
+{
+    pm_lock(node, latch);
+}
+
+void pm_latch_give(const struct pm_node *node, struct pm_latch *latch)
+{
+    pm_unlock(node, latch);
+}
+
 void pm_send_private(struct pm_ctx *ctx, pm_node_id to, uint16_t sub, uint64_t number, const void *blob, uint32_t bytes)
 {
     PM_ASSERT(to != ctx->node->config.id, "a private message to this node itself");

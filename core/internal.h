@@ -109,6 +109,10 @@ struct pm_rounds {
     uint32_t *sequence_out;   /* per node: ROUND messages begun to it; atomic */
     uint32_t *sequence_in;    /* per node: ROUND messages handled of it */
     struct pm_message **early; /* per node: those that came before their turn, in order of sequence */
+    /* where owners push values; what is received by whoever handles that node's messages, one at a time */
+    uint32_t *answers_out;     /* per node: ANSWER messages begun to it; atomic */
+    uint32_t *answers_in;      /* per node: ANSWER messages handled of it */
+    struct pm_message **early_answers; /* per node: those that came before their turn, in order */
     struct pm_latch shipped_latch;
     struct pm_shipped *shipped[PM_QUEUE_BUCKETS];
 };
@@ -120,6 +124,8 @@ struct pm_clocks {
     uint32_t *era_of;          /* how many collectives that node had left when it said so */
     struct pm_message **early; /* per node: notices that came before the rounds that they follow, in order of arrival */
     pm_clock least;            /* with which everybody left the last collective, at least */
+    uint64_t *heard;           /* per node: the newest iteration before which it has sent everything */
+    uint64_t done;             /* atomic: the least of them; see pm_iterations_done */
     pm_clock known_min;        /* atomic */
     uint32_t era; /* collectives that everybody has left; atomic, written after the minimum that holds in it */
 };
@@ -224,6 +230,11 @@ static inline pm_node_id pm_home_of(pm_key key, uint32_t nodes)
 {
     return (pm_node_id)(((unsigned __int128)pm_hash64(key) * nodes) >> 64);
 }
+/* Home of a key by ranges of as many keys. */
+static inline pm_node_id pm_range_home(pm_key key, uint32_t nodes, uint64_t n_keys)
+{
+    return (pm_node_id)(n_keys <= UINT64_MAX / nodes ? key * nodes / n_keys : key / ((n_keys - 1) / nodes + 1));
+}
 pm_node_id pm_owner_at_start(const struct pm_node *node, pm_key key);
 bool pm_replicated_at(const struct pm_node *node, pm_key key, pm_node_id at);
 /* Initial value of one key, or nothing with --values none. */
@@ -241,6 +252,12 @@ static inline void pm_add(float *restrict to, const float *restrict update, uint
 {
     pm_vector_add(to, update, n);
 }
+
+/* ---- filters of messages (filter.c) ---- */
+/* What enters the outbox instead of this message, or NULL. */
+struct pm_message *pm_filter_out(struct pm_ctx *ctx, struct pm_message *m, pm_node_id to);
+/* Turns a filtered message back; frees it on failure. *m is NULL then, or when it is to be ignored. */
+int pm_filter_in(struct pm_ctx *ctx, struct pm_message **m, struct pm_error *err);
 
 /* ---- outbox (outbox.c) ---- */
 /* Appends a message to a node (self included) and counts it. Takes ownership. */
@@ -273,7 +290,7 @@ static inline uint32_t pm_op_request(const struct pm_entry_ref *ref)
 }
 int pm_handle_reply(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 
-/* ---- access (access.c), serve (serve.c) ---- */
+/* ---- access (access.c, apply.c), serve (serve.c) ---- */
 /* Sends one waiting entry to where its key is. */
 void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_id to);
 int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
@@ -281,9 +298,20 @@ int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *
 void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update, enum pm_op_kind kind);
 /* Under the latch of a replica: one push. */
 void pm_apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update);
-/* Serves one key of an operation from its slot (owned, or a usable replica), under the latch. */
-void pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, enum pm_op_kind kind, float *out,
-                    const float *in);
+/* One key of an operation: its values (out of pulls, in of the others) and the number that its worker's requests carry. */
+struct pm_access {
+    uint8_t kind; /* enum pm_op_kind */
+    uint64_t number;
+    float *out;
+    const float *in;
+};
+/* Serves one key of an operation from its slot (owned, or a usable replica), under the latch. Returns whether that was a push
+ * which changed a main copy: not one that the policy keeps. */
+bool pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_access *access);
+/* The same for an operation of this node that waited, with its count. */
+bool pm_serve_waiter(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_waiter *waiter);
+/* Number that requests of this worker carry now. */
+uint64_t pm_need_of(struct pm_ctx *ctx, struct pm_worker *w);
 /* The verdict for one key of a worker's operation, under the latch. */
 enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, struct pm_slot *slot,
                          enum pm_op_kind kind);

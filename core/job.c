@@ -47,7 +47,7 @@ static int take_census(const struct pm_job *job, struct pm_opened *o, struct pm_
     int rc = pm_policy_traits(job->policy, job->policy_options, &traits, err);
     struct pm_slots shape = {.private_bytes = (uint32_t)(traits.key_bytes + 7) & ~7u};
     for (pm_key key = 0; rc == PM_OK && key < o->model.layout.n_keys; key++)
-        o->census[pm_home_of(key, job->nodes)] +=
+        o->census[traits.ranges ? pm_range_home(key, job->nodes, o->model.layout.n_keys) : pm_home_of(key, job->nodes)] +=
             pm_slot_model_bytes(&shape, pm_layout_length(&o->model.layout, key), false);
     return rc;
 }

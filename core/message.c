@@ -80,14 +80,16 @@ int pm_message_check(const struct pm_message *m, uint32_t received_bytes, bool w
         return PM_E_MESSAGE;
     uint8_t known = PM_FLAG_UNCHARGED;
     if (w->kind == PM_MSG_ACCESS || w->kind == PM_MSG_REPLY)
-        known |= PM_FLAG_INDEXED | PM_FLAG_MODEL;
+        known |= PM_FLAG_INDEXED | PM_FLAG_MODEL | PM_FLAG_FILTERED;
     if (w->flags & ~known)
         return PM_E_MESSAGE;
     if (!has_keys(w->kind) && (w->n_keys || w->n_floats))
         return PM_E_MESSAGE;
-    uint64_t body = pm_body_bytes(w);
-    if (has_blob(w->kind) ? w->length_bytes < body : w->length_bytes != body)
+    uint64_t unstored = with_values ? 0 : 4ull * w->n_floats;
+    bool free_form = w->flags & PM_FLAG_FILTERED;
+    uint64_t body = free_form ? PM_WIRE_BYTES + unstored : pm_body_bytes(w);
+    if (has_blob(w->kind) || free_form ? w->length_bytes < body : w->length_bytes != body)
         return PM_E_MESSAGE;
-    uint64_t expected = w->length_bytes - (with_values ? 0 : 4ull * w->n_floats);
+    uint64_t expected = w->length_bytes - unstored;
     return received_bytes == expected ? PM_OK : PM_E_MESSAGE;
 }

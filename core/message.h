@@ -49,6 +49,7 @@ enum pm_message_flag {
     PM_FLAG_UNCHARGED = 1, /* evaluation: takes no simulated time, is in no count */
     PM_FLAG_INDEXED = 2,   /* ACCESS/REPLY name entries of the request one by one (the request was split) */
     PM_FLAG_MODEL = 4,     /* ACCESS that must read the main copy whatever the policy says */
+    PM_FLAG_FILTERED = 8,  /* ACCESS/REPLY whose body is the policy's, until its filter_in has turned it back */
 };
 
 enum pm_round_entry_flag { PM_ROUND_DELTA = 1, PM_ROUND_REFRESH = 2, PM_ROUND_OVER = 4 };
@@ -66,9 +67,11 @@ struct pm_wire {
     uint32_t origin;       /* node whose worker asked, or that wants to own; = source except in forwards */
     uint32_t n_keys;
     uint32_t n_floats;
-    uint32_t request;      /* ACCESS, REPLY: the operation at the origin */
+    uint32_t request;      /* ACCESS, REPLY: the operation at the origin; CLOCK: the sender's era; ANSWER, where owners push
+                              values: its place in the sequence to this node */
     uint16_t worker;       /* the worker at the origin */
-    uint16_t sub;          /* private kind of PRIVATE; 1 in the last message of a COLLECT or SPREAD; otherwise 0 */
+    uint16_t sub;          /* private kind of PRIVATE; 1 in the last message of a COLLECT or SPREAD; how a filtered message
+                              is to be read; otherwise 0 */
     uint64_t number;       /* need of a request, clock, number of a round, a barrier or a wave */
     uint32_t first;        /* ACCESS, REPLY: the operation's entry that the first key is (unless indexed); ROUND: its place in
                               the sender's sequence to this node; ANSWER: the last ROUND of the receiver that it knows of */

@@ -11,7 +11,8 @@
 
 pm_node_id pm_home(const struct pm_node *node, pm_key key)
 {
-    return pm_home_of(key, node->config.nodes);
+    uint32_t nodes = node->config.nodes;
+    return node->traits.ranges ? pm_range_home(key, nodes, node->layout->n_keys) : pm_home_of(key, nodes);
 }
 
 pm_node_id pm_owner_at_start(const struct pm_node *node, pm_key key)
@@ -144,6 +145,7 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     node->ordered = t->relocates && t->promise_async >= PM_PRAM;
     PM_ASSERT(!t->relocates || t->key_bytes == 0, "private bytes of keys do not travel with them");
     PM_ASSERT(!(t->gate_owned || t->gate_replicas || t->gate_absent) || node->policy->usable, "usable is missing");
+    PM_ASSERT(!node->policy->merge || t->gate_owned, "merge needs gate_owned");
     if (t->max_nodes && c->nodes > t->max_nodes)
         return pm_error_set(err, PM_E_ARGUMENT, "policy %s runs on at most %u nodes, not %u", node->policy->name,
                             t->max_nodes, c->nodes);
@@ -302,13 +304,13 @@ static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
 }
 
 /* Counted before it is handled, so that whoever it lets go on finds it in the counters; taken back if it is refused. */
-static void count_received(struct pm_ctx *ctx, const struct pm_message *m, bool take_back)
+static void count_received(struct pm_ctx *ctx, const struct pm_message *m, uint64_t bytes, bool take_back)
 {
     struct pm_counters *c = &ctx->counters;
     if (ctx->uncharged || m->wire.source == ctx->node->config.id)
         return;
     pm_count(&c->messages_received, take_back ? -1ull : 1);
-    pm_count(&c->bytes_received, take_back ? -(uint64_t)m->wire.length_bytes : m->wire.length_bytes);
+    pm_count(&c->bytes_received, take_back ? -bytes : bytes);
 }
 
 int pm_node_receive(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
@@ -318,14 +320,20 @@ int pm_node_receive(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
         pm_message_free(m);
         return rc;
     }
+    uint32_t bytes = m->wire.length_bytes;
+    if (m->wire.flags & PM_FLAG_FILTERED) {
+        int rc = pm_filter_in(ctx, &m, err);
+        if (rc != PM_OK || !m)
+            return rc;
+    }
     bool control = pm_message_is_control(m->wire.kind);
     bool before = ctx->uncharged;
     ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
-    pm_charge(ctx, PM_CHARGE_RECEIVE, 1, 0, (m->wire.length_bytes + 3) / 4);
-    count_received(ctx, m, false);
+    pm_charge(ctx, PM_CHARGE_RECEIVE, 1, 0, (bytes + 3) / 4);
+    count_received(ctx, m, bytes, false);
     int rc = dispatch(ctx, m, err);
     if (rc != PM_OK) {
-        count_received(ctx, m, true);
+        count_received(ctx, m, bytes, true);
         pm_message_free(m);
     } else if (ctx->scratch->n_builders)
         pm_rounds_flush(ctx); /* what it caused is counted as sent before it counts as received */

@@ -22,13 +22,15 @@ void pm_emit(struct pm_ctx *ctx, struct pm_message *m, pm_node_id to)
 {
     struct pm_outbox *o = &ctx->outbox;
     PM_ASSERT(to < ctx->node->config.nodes, "destination %u", to);
-    m->destination = to;
-    m->next = NULL;
     m->wire.source = ctx->node->config.id;
     if (ctx->uncharged)
         m->wire.flags |= PM_FLAG_UNCHARGED;
+    else if ((m = pm_filter_out(ctx, m, to)) == NULL)
+        return;
     else
         count_sent(ctx, m, to);
+    m->destination = to;
+    m->next = NULL;
     pm_charge(ctx, PM_CHARGE_SEND, 1, m->wire.n_keys, (m->wire.length_bytes + 3) / 4);
     if (o->last)
         o->last->next = m;

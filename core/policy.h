@@ -23,9 +23,10 @@
 #include "core/message.h"
 #include "core/option.h"
 #include "core/slots.h"
+#include "core/stats.h"
 #include "core/types.h"
 
-enum { PM_POLICY_ABI = 1 };
+enum { PM_POLICY_ABI = 1, PM_ITERATION_CLOCK_BITS = 40 };
 
 struct pm_ctx;
 struct pm_node;
@@ -49,7 +50,9 @@ struct pm_traits {
     bool gate_owned;     /* ask usable() for owned keys too */
     bool gate_replicas;  /* ask usable() before a replica serves (else a ready one serves, an unready one is asked for) */
     bool gate_absent;    /* ask usable() about keys of which the node has nothing (else they are asked for) */
-    bool track_changes;  /* core lists changed main copies, for exchange */
+    bool track_changes;  /* core lists changed main copies, for exchange or pm_visit_changed */
+    bool pushes_values;  /* owners send values that nobody asked for (pm_push_value); stamps rise with a key's main copy */
+    bool ranges;         /* key k of K has its home at node k * N / K (else at hash(k) mod N) */
     bool relocates;      /* keys can change their owner: core keeps the directory of owners at the homes */
     bool location_cache; /* with relocates: accesses go to the last owner that was heard of, not to the home */
     bool min_clock;      /* nodes tell each other their minimum clock */
@@ -110,6 +113,10 @@ struct pm_policy {
      * are looked at right after. */
     void (*installed)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, uint64_t stamp);
 
+    /* A number that node `from` announced; every value that it answered or pushed before is installed. Holds no latch.
+     * Any number may come: it is not checked. */
+    void (*announced)(struct pm_ctx *ctx, void *state, pm_node_id from, uint64_t number);
+
     /* The worker is about to raise its clock to c: the place to ship logs. What it sends is on its way before the
      * clock counts anywhere. With traits.min_clock also before the worker enters a collective (barrier, reduction,
      * drain), in which it counts as PM_CLOCK_INFINITE: that is c then. */
@@ -138,13 +145,28 @@ struct pm_policy {
     /* All workers of this node are waiting in a drain: send every update that is still collected here. Called again for
      * each wave until, cluster-wide, updates pushed = updates applied and messages sent = received, twice. */
     void (*drain)(struct pm_ctx *ctx, void *state);
+
+    /* At the owner, under the latch: a push or set with this number (see need) has come, from a worker here or elsewhere.
+     * True: the policy keeps this push, and calls pm_apply for it later; false: core carries it out. Default: false. */
+    bool (*merge)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, uint64_t number, enum pm_op_kind op,
+                  const float *update);
+    /* An ACCESS or REPLY for another node is about to enter the outbox, not under a slot's latch; not those of the
+     * evaluation. Takes the message over and returns it or one instead of it, with the same header but for n_keys,
+     * n_floats and lengths; one that is no longer in the layout of its kind has PM_FLAG_FILTERED and means by wire.sub
+     * what the policy wants. NULL: nothing is sent, and pm_unsent was told of every entry. Messages of one context to one
+     * node arrive in the order in which this hook saw them. */
+    struct pm_message *(*filter_out)(struct pm_ctx *ctx, void *state, pm_node_id to, struct pm_message *m);
+    /* A message with PM_FLAG_FILTERED has come. Replaces *m (freeing it) by one in the layout of its kind, or by NULL: then
+     * it is as if it had never been sent. PM_OK, or PM_E_MESSAGE with *m as it was. Messages of one node come one at a
+     * time, in order. */
+    int (*filter_in)(struct pm_ctx *ctx, void *state, struct pm_message **m, struct pm_error *err);
 };
 
 /* ---- Verbs that core offers to hooks, on the hook's own context. Those "under the latch" are for hooks that get a slot, or
  * between pm_slot_open and pm_slot_close; those "outside any latch" are for the others. What they send is grouped per
  * destination and leaves when the transition ends. ---- */
 
-/* Home of a key: hash(key) mod N. */
+/* Home of a key: hash(key) mod N, or by ranges of keys (traits.ranges). */
 pm_node_id pm_home(const struct pm_node *node, pm_key key);
 pm_node_id pm_node_self(const struct pm_node *node);
 uint32_t pm_node_count(const struct pm_node *node);
@@ -159,7 +181,23 @@ pm_clock pm_min_clock(const struct pm_node *node);
  * an era and falls when the next begins, because those who waited count again: what was true of it says nothing
  * about a later era. To know both, read the era first. */
 uint32_t pm_clock_era(const struct pm_node *node);
+/* An iteration is what a worker does at one clock between two collectives. Its name is a number that rises: eras before
+ * clocks (PM_ITERATION_CLOCK_BITS). A collective ends the iteration that it cuts. */
+uint64_t pm_worker_iteration(const struct pm_worker *worker);
+/* Every push and set of every iteration before this one, by any worker of the cluster, that goes to keys owned here has been
+ * handled here, as far as sent directly (static allocation). Never falls. May be called under a latch. When it rises,
+ * min_clock is called. Needs traits.min_clock. */
+uint64_t pm_iterations_done(const struct pm_node *node);
 int64_t pm_now_ns(struct pm_ctx *ctx);
+/* Floats of a key's value that are in memory and in messages: none with --values none. */
+uint32_t pm_key_floats(const struct pm_node *node, pm_key key);
+/* Floats that a key's value is counted as. */
+uint32_t pm_key_length(const struct pm_node *node, pm_key key);
+uint64_t pm_key_count(const struct pm_node *node);
+bool pm_has_values(const struct pm_node *node);
+/* For private state: a latch that is free for a short time. Under a slot's latch allowed; then no other slot's in it. */
+void pm_latch_take(const struct pm_node *node, struct pm_latch *latch);
+void pm_latch_give(const struct pm_node *node, struct pm_latch *latch);
 
 /* Under the slot's latch: asks the owner for a fresh value of this key (a replica is made if there is none), once however
  * often it is called until the answer is installed. The update collected here goes along. `need` reaches serve(). */
@@ -189,8 +227,28 @@ void pm_tick_at(struct pm_ctx *ctx, int64_t at_ns);
  * the owners, then all changed main copies to all replicas) if there is anything to exchange anywhere here; does nothing
  * while one is under way. Core joins an exchange that another node has begun by itself. */
 void pm_exchange(struct pm_ctx *ctx);
+/* Outside any latch: visits the main copies that have changed since the last visit and that other nodes have ever asked to
+ * refresh, each under its latch. Needs traits.track_changes and pushes_values. */
+typedef void (*pm_visit_fn)(struct pm_ctx *ctx, void *arg, pm_key key, struct pm_slot *slot);
+void pm_visit_changed(struct pm_ctx *ctx, pm_visit_fn visit, void *arg);
+/* In pm_visit_changed: sends the value to a node (not to self) as if it had asked for it, with a stamp. A value with a lower
+ * stamp than that of the replica there is ignored, and so are values for keys of which it has none. */
+void pm_push_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_id to, uint64_t stamp);
+/* Outside any latch: tells a node (not self) a number, behind all values answered or pushed to it so far by any context.
+ * Needs traits.pushes_values. */
+void pm_announce(struct pm_ctx *ctx, pm_node_id to, uint64_t number);
 /* Sends a private message of `bytes` to a node (not to self). */
 void pm_send_private(struct pm_ctx *ctx, pm_node_id to, uint16_t sub, uint64_t number, const void *blob, uint32_t bytes);
+/* Under the latch of an owned slot: carries out what merge kept: `pushes` pushes whose sum is `update`, through the
+ * workload's update function if it has one. */
+void pm_apply(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update, uint64_t pushes);
+/* In filter_out: n entries of this push of this node's worker are left out of it. They need no answer, and are not counted
+ * as pushed. */
+void pm_unsent(struct pm_ctx *ctx, const struct pm_message *m, uint32_t n);
+/* Accounts for a filter's work on a message of this kind (ACCESS or REPLY): its bytes before and after. */
+void pm_filtered(struct pm_ctx *ctx, enum pm_filter filter, uint8_t kind, uint64_t before, uint64_t after);
+/* Modelled memory that the policy took (or gave back) besides slots and values. */
+void pm_memory_taken(struct pm_node *node, int64_t bytes);
 /* A recorded duration or age. */
 void pm_record(struct pm_ctx *ctx, uint32_t quantity, int64_t value);
 

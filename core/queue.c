@@ -75,9 +75,7 @@ static void retry(struct pm_ctx *ctx, struct pm_waiter *w)
     enum pm_verdict v = pm_judge(ctx, &node->workers[w->ref.worker], w->key, slot, w->kind);
     pm_node_id to = PM_NODE_NONE;
     if (v == PM_USE) {
-        pm_serve_local(ctx, w->key, slot, w->kind, w->out, w->in);
-        if (w->kind == PM_OP_PUSH && slot->state == PM_SLOT_OWNED)
-            pm_count(&ctx->counters.updates_applied, 1);
+        pm_serve_waiter(ctx, slot, w);
     } else if (v == PM_WAIT && slot->state == PM_SLOT_ARRIVING) {
         pm_arrivals_add(ctx, slot, w);
     } else if (v == PM_WAIT) {

@@ -218,11 +218,11 @@ int pm_handle_reply(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     struct pm_requests *r = node->workers[m->wire.worker].requests;
     struct pm_scratch *s = ctx->scratch;
     bool done = false;
-    PM_ASSERT(pm_grow(&s->answered, &s->answered_capacity, m->wire.n_keys, sizeof *s->answered) == PM_OK, "out of memory");
     pm_lock(node, &r->latch);
     int rc = check_reply(node, r, m, err);
     if (rc == PM_OK) {
         uint32_t i = m->wire.request & 0xffff;
+        PM_ASSERT(pm_grow(&s->answered, &s->answered_capacity, m->wire.n_keys, sizeof *s->answered) == PM_OK, "out of memory");
         take_values(node, r->slots[i].op, m, s->answered);
         done = count_down(ctx, r, i, m->wire.n_keys);
     }

@@ -10,7 +10,7 @@
 struct serving {
     struct pm_ctx *ctx;
     struct pm_message *m, *reply;
-    uint32_t n_served, n_floats;
+    uint32_t n_served, n_floats, n_applied;
     uint32_t *served;     /* indices into m's keys, once partial */
     pm_node_id *elsewhere; /* per key, once partial: PM_NODE_NONE served or awaited, self deferred, else next hop */
     bool partial;
@@ -125,7 +125,8 @@ static void serve_key(struct serving *s, uint32_t i, pm_key key, const float *in
         to = node->config.id;
     if (to == PM_NODE_NONE && !arriving) {
         float *out = pm_message_values(s->reply) + (node->config.with_values ? s->n_floats : 0);
-        pm_serve_local(s->ctx, key, slot, s->m->wire.op, out, in);
+        struct pm_access access = {.kind = s->m->wire.op, .number = s->m->wire.number, .out = out, .in = in};
+        s->n_applied += pm_serve_local(s->ctx, key, slot, &access);
         if (s->partial)
             s->served[s->n_served] = i;
         s->n_served++;
@@ -214,8 +215,10 @@ void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, stru
     bool before = ctx->uncharged;
     ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
     struct pm_message *reply = whole_reply(ctx, m);
-    pm_serve_local(ctx, key, slot, m->wire.op, pm_message_values(reply), pm_message_values(m));
-    if (m->wire.op == PM_OP_PUSH && !ctx->uncharged)
+    struct pm_access access = {.kind = m->wire.op, .number = m->wire.number};
+    access.out = pm_message_values(reply);
+    access.in = pm_message_values(m);
+    if (pm_serve_local(ctx, key, slot, &access) && !ctx->uncharged)
         pm_count(&ctx->counters.updates_applied, 1);
     pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, pm_length(ctx->node, key));
     pm_emit(ctx, reply, m->wire.origin);
@@ -253,7 +256,7 @@ int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *
             in += pm_stored(node, keys[i]);
     }
     if (m->wire.op == PM_OP_PUSH && !ctx->uncharged)
-        pm_count(&ctx->counters.updates_applied, s.n_served);
+        pm_count(&ctx->counters.updates_applied, s.n_applied);
     pm_charge(ctx, PM_CHARGE_SERVE, 1, s.n_served, m->wire.op == PM_OP_PULL ? s.n_floats : m->wire.n_floats);
     if (s.partial) {
         struct pm_message *part = s.n_served ? partial_reply(&s) : NULL;

@@ -16,6 +16,18 @@ const char *pm_quantity_name(enum pm_quantity q)
     return (unsigned)q < PM_QUANTITIES ? quantity_names[q] : "unknown";
 }
 
+static const char *const filter_names[PM_FILTERS] = {
+    [PM_FILTER_KKT] = "kkt",
+    [PM_FILTER_THRESHOLD] = "threshold",
+    [PM_FILTER_KEYS] = "keys",
+    [PM_FILTER_COMPRESS] = "compress",
+};
+
+const char *pm_filter_name(enum pm_filter filter)
+{
+    return (unsigned)filter < PM_FILTERS ? filter_names[filter] : "unknown";
+}
+
 void pm_counters_add(struct pm_counters *sum, const struct pm_counters *one)
 {
     uint64_t *s = (uint64_t *)(void *)sum;

@@ -114,7 +114,7 @@ static void header_fields(void **state)
         for (unsigned flag = 0; flag < 8; flag++) {
             bad = good;
             bad.flags = (uint8_t)(1u << flag);
-            bool known = flag == 0 || (may_be_indexed(kind) && flag < 3);
+            bool known = flag == 0 || (may_be_indexed(kind) && flag < 4);
             if (!known)
                 assert_int_equal(check_with(bad, length, true), PM_E_MESSAGE);
         }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What an operation does to one slot, under its latch. */
+#include "core/internal.h"
+
+void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update,
+                    enum pm_op_kind kind)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t length = pm_stored(node, key);
+    const struct pm_workload *workload = node->config.workload;
+    slot->version++;
+    if (kind == PM_OP_SET)
+        pm_copy(slot->value, update, length);
+    else if (workload->apply && length)
+        workload->apply(node->config.workload_state, key, length, slot->value, update);
+    else
+        pm_add(slot->value, update, length);
+    if (!node->traits.track_changes || (slot->flags & PM_SLOT_CHANGED))
+        return;
+    pm_node_id other = (node->config.id + 1) % node->config.nodes;
+    if (other != node->config.id && pm_replicated_at(node, key, other)) {
+        slot->flags |= PM_SLOT_CHANGED;
+        pm_mark(ctx, &node->changed, key);
+    }
+}
+
+void pm_apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t length = pm_length(node, key);
+    if (node->config.with_values) {
+        pm_add(slot->value, update, length);
+        pm_add(pm_slot_delta(&node->slots, slot, length), update, length);
+    }
+    ++*pm_slot_merged(&node->slots, slot, length);
+    if (!(slot->flags & PM_SLOT_DIRTY)) {
+        slot->flags |= PM_SLOT_DIRTY;
+        pm_mark(ctx, &node->dirty, key);
+    }
+}
+
+bool pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_access *access)
+{
+    const struct pm_policy *p = ctx->node->policy;
+    if (access->kind == PM_OP_PULL) {
+        pm_copy(access->out, slot->value, pm_stored(ctx->node, key));
+    } else if (slot->state != PM_SLOT_OWNED) {
+        pm_apply_replica(ctx, key, slot, access->in);
+        return false;
+    } else if (!p->merge || !p->merge(ctx, ctx->node->policy_state, key, slot, access->number, access->kind, access->in)) {
+        pm_apply_owned(ctx, key, slot, access->in, access->kind);
+        return access->kind == PM_OP_PUSH;
+    }
+    return false;
+}
+
+uint64_t pm_need_of(struct pm_ctx *ctx, struct pm_worker *w)
+{
+    const struct pm_node *node = ctx->node;
+    return node->policy->need ? node->policy->need(ctx, node->policy_state, w) : 0;
+}
+
+bool pm_serve_waiter(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_waiter *waiter)
+{
+    struct pm_access access = {.kind = waiter->kind, .out = waiter->out, .in = waiter->in};
+    access.number = pm_need_of(ctx, &ctx->node->workers[waiter->ref.worker]);
+    bool applied = pm_serve_local(ctx, waiter->key, slot, &access);
+    if (applied)
+        pm_count(&ctx->counters.updates_applied, 1);
+    return applied;
+}
