@@ -18,7 +18,9 @@ void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
     if (!node->traits.track_changes || (slot->flags & PM_SLOT_CHANGED))
         return;
     pm_node_id other = (node->config.id + 1) % node->config.nodes;
-    if (other != node->config.id && pm_replicated_at(node, key, other)) {
+    bool spread = node->traits.pushes_values ? slot->flags & PM_SLOT_WANTED
+                                             : other != node->config.id && pm_replicated_at(node, key, other);
+    if (spread) {
         slot->flags |= PM_SLOT_CHANGED;
         pm_mark(ctx, &node->changed, key);
     }

@@ -64,6 +64,9 @@ static struct pm_builder *begin(struct pm_ctx *ctx, const struct pm_entry_place 
         b->sequence = __atomic_add_fetch(&node->rounds.sequence_out[place->to], 1, __ATOMIC_SEQ_CST);
     else
         b->sequence = place->kind == PM_MSG_ANSWER ? (uint32_t)place->need : 0;
+    b->turn = 0;
+    if (place->kind == PM_MSG_ANSWER && node->traits.pushes_values)
+        b->turn = __atomic_add_fetch(&node->rounds.answers_out[place->to], 1, __ATOMIC_SEQ_CST);
     return b;
 }
 
@@ -116,6 +119,7 @@ static void finish(struct pm_ctx *ctx, struct pm_builder *b)
     if (shape.with_values && b->n_floats)
         memcpy(pm_message_values(m), b->floats, b->n_floats * sizeof *b->floats);
     m->wire.first = b->sequence;
+    m->wire.request = b->turn;
     m->wire.updates = b->updates;
     pm_emit(ctx, m, b->to);
 }

@@ -3,7 +3,10 @@
  *
  * What a replica's value is: the last answer of its owner, plus own updates that this answer does not include. Those are
  * the delta (not sent yet) and, while an answer is under way, deltas sent after the question: they are kept as `shipped`
- * with their place in the sequence of ROUND messages to the owner, and an answer says up to which place it includes them. */
+ * with their place in the sequence of ROUND messages to the owner, and an answer says up to which place it includes them.
+ * Where owners push values that nobody asked for (traits.pushes_values), every ready replica may get one at any time, so
+ * deltas are kept until a value includes them. Answers are then numbered by the owner and handled in that order: a number
+ * that it announces stands behind all values that it sent before. */
 #include "core/builder.h"
 
 int pm_rounds_init(struct pm_node *node)
@@ -13,17 +16,28 @@ int pm_rounds_init(struct pm_node *node)
     r->sequence_out = calloc(n, sizeof *r->sequence_out);
     r->sequence_in = calloc(n, sizeof *r->sequence_in);
     r->early = calloc(n, sizeof(struct pm_message *));
-    return r->sequence_out && r->sequence_in && r->early ? PM_OK : PM_E_MEMORY;
+    r->answers_out = calloc(n, sizeof *r->answers_out);
+    r->answers_in = calloc(n, sizeof *r->answers_in);
+    r->early_answers = calloc(n, sizeof(struct pm_message *));
+    bool all = r->sequence_out && r->sequence_in && r->early && r->answers_out && r->answers_in && r->early_answers;
+    return all ? PM_OK : PM_E_MEMORY;
+}
+
+static void free_list(struct pm_message *m)
+{
+    for (struct pm_message *next; m; m = next) {
+        next = m->next;
+        pm_message_free(m);
+    }
 }
 
 void pm_rounds_fini(struct pm_node *node)
 {
     struct pm_rounds *r = &node->rounds;
     for (uint32_t i = 0; r->early && i < node->config.nodes; i++)
-        for (struct pm_message *m = r->early[i], *next; m; m = next) {
-            next = m->next;
-            pm_message_free(m);
-        }
+        free_list(r->early[i]);
+    for (uint32_t i = 0; r->early_answers && i < node->config.nodes; i++)
+        free_list(r->early_answers[i]);
     for (uint32_t b = 0; b < PM_QUEUE_BUCKETS; b++)
         for (struct pm_shipped *s = r->shipped[b], *next; s; s = next) {
             next = s->next;
@@ -32,6 +46,9 @@ void pm_rounds_fini(struct pm_node *node)
     free(r->sequence_out);
     free(r->sequence_in);
     free(r->early);
+    free(r->answers_out);
+    free(r->answers_in);
+    free(r->early_answers);
 }
 
 void pm_mark(struct pm_ctx *ctx, struct pm_key_list *list, pm_key key)
@@ -76,19 +93,21 @@ static void keep_shipped(struct pm_node *node, pm_key key, const struct pm_build
     pm_unlock(node, &r->shipped_latch);
 }
 
-/* value += deltas of this key sent after place `sequence`; forgets all of this key. */
+/* value += deltas of this key sent after place `sequence`; forgets the others, and these unless another value may come that
+ * does not include them either. */
 static void add_shipped(struct pm_node *node, pm_key key, uint32_t sequence, float *value)
 {
     struct pm_rounds *r = &node->rounds;
     pm_lock(node, &r->shipped_latch);
     for (struct pm_shipped **at = shipped_bucket(r, key); *at;) {
         struct pm_shipped *s = *at;
-        if (s->key != key) {
+        bool later = (int32_t)(s->sequence - sequence) > 0;
+        if (s->key == key && later)
+            pm_add(value, s->delta, pm_stored(node, key));
+        if (s->key != key || (later && node->traits.pushes_values)) {
             at = &s->next;
             continue;
         }
-        if ((int32_t)(s->sequence - sequence) > 0)
-            pm_add(value, s->delta, pm_stored(node, key));
         *at = s->next;
         free(s);
     }
@@ -118,7 +137,7 @@ static void ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint32_t 
     b->has_refresh |= (flags & PM_ROUND_REFRESH) != 0;
     pm_builder_add(ctx, b, key, flags | (has_delta ? PM_ROUND_DELTA : 0), delta, has_delta);
     if (has_delta) {
-        if (after_refresh)
+        if (after_refresh || (node->traits.pushes_values && (slot->flags & PM_SLOT_READY)))
             keep_shipped(node, key, b, delta);
         b->updates += *merged;
         *merged = 0;
@@ -204,6 +223,43 @@ static void answer(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node
     pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, pm_length(ctx->node, key));
 }
 
+void pm_push_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_id to, uint64_t stamp)
+{
+    PM_ASSERT(ctx->node->traits.pushes_values && slot->state == PM_SLOT_OWNED && to != ctx->node->config.id);
+    answer(ctx, key, slot, to, stamp);
+}
+
+void pm_visit_changed(struct pm_ctx *ctx, pm_visit_fn visit, void *arg)
+{
+    struct pm_node *node = ctx->node;
+    pm_key *keys;
+    pm_lock(node, &node->rounds.latch); /* what was handled of each node's rounds stays the same meanwhile */
+    size_t n = pm_take(node, &node->changed, &keys);
+    for (size_t i = 0; i < n; i++) {
+        struct pm_slot *slot = pm_slots_find(&node->slots, keys[i]);
+        pm_slot_lock(&node->slots, slot);
+        slot->flags &= (uint8_t)~PM_SLOT_CHANGED;
+        visit(ctx, arg, keys[i], slot);
+        pm_slot_unlock(&node->slots, slot);
+    }
+    pm_unlock(node, &node->rounds.latch);
+    pm_charge(ctx, PM_CHARGE_SCAN, 1, n, 0);
+    free(keys);
+}
+
+void pm_announce(struct pm_ctx *ctx, pm_node_id to, uint64_t number)
+{
+    struct pm_node *node = ctx->node;
+    PM_ASSERT(node->traits.pushes_values && to != node->config.id);
+    struct pm_message *m = pm_message_new(PM_MSG_ANSWER, &(struct pm_shape){.with_values = true});
+    PM_ASSERT(m, "out of memory for an announcement");
+    m->wire.origin = node->config.id;
+    m->wire.number = number;
+    pm_rounds_flush(ctx); /* so that it need not wait there for what stands before it */
+    m->wire.request = __atomic_add_fetch(&node->rounds.answers_out[to], 1, __ATOMIC_SEQ_CST);
+    pm_emit(ctx, m, to);
+}
+
 /* A refresh request of one key, to be asked again at the next kick. */
 static void defer_refresh(struct pm_ctx *ctx, pm_key key, pm_node_id from, uint64_t need)
 {
@@ -233,6 +289,7 @@ static void handle_entry(struct pm_ctx *ctx, struct pm_message *m, pm_key key, u
         p->interest(ctx, node->policy_state, key, slot, m->wire.source, false);
     if (flags & PM_ROUND_REFRESH) {
         uint64_t stamp = 0;
+        slot->flags |= PM_SLOT_WANTED;
         if (p->interest)
             p->interest(ctx, node->policy_state, key, slot, m->wire.source, true);
         if (!p->serve || p->serve(ctx, node->policy_state, key, slot, m->wire.source, m->wire.number, &stamp) ==
@@ -293,13 +350,18 @@ static int check_round(const struct pm_node *node, struct pm_message *m, struct 
     return m->wire.n_floats == floats ? PM_OK : pm_bad(err, m, "n_floats");
 }
 
-/* Keeps a message that came before its turn; false when that turn is taken already. */
-static bool keep_early(struct pm_rounds *r, struct pm_message *m)
+/* A message's place in the sequence of its kind. */
+static uint32_t turn_of(const struct pm_message *m)
 {
-    struct pm_message **at = &r->early[m->wire.source];
-    while (*at && (int32_t)((*at)->wire.first - m->wire.first) < 0)
+    return m->wire.kind == PM_MSG_ROUND ? m->wire.first : m->wire.request;
+}
+
+/* Keeps a message until its turn; false when that turn is taken already. */
+static bool keep_early(struct pm_message **at, struct pm_message *m)
+{
+    while (*at && (int32_t)(turn_of(*at) - turn_of(m)) < 0)
         at = &(*at)->next;
-    if (*at && (*at)->wire.first == m->wire.first)
+    if (*at && turn_of(*at) == turn_of(m))
         return false;
     m->next = *at;
     *at = m;
@@ -314,7 +376,7 @@ int pm_handle_round(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     pm_lock(ctx->node, &r->latch);
     int rc = check_round(ctx->node, m, err);
     pm_node_id from = m->wire.source;
-    if (rc == PM_OK && !keep_early(r, m))
+    if (rc == PM_OK && !keep_early(&r->early[from], m))
         rc = pm_bad(err, m, "sequence");
     while (rc == PM_OK && r->early[from] && r->early[from]->wire.first == r->sequence_in[from] + 1) {
         struct pm_message *next = r->early[from];
@@ -331,11 +393,11 @@ int pm_handle_round(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
 
 /* ---- answers ---- */
 
-static void install(struct pm_ctx *ctx, pm_key key, uint64_t stamp, uint32_t sequence, const float *values)
+/* Under the latch of a replica: its value is this one now. */
+static void take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t stamp, uint32_t sequence,
+                       const float *values)
 {
     struct pm_node *node = ctx->node;
-    struct pm_slot *slot = pm_slots_find(&node->slots, key);
-    pm_slot_lock(&node->slots, slot);
     uint32_t length = pm_stored(node, key);
     pm_copy(slot->value, values, length);
     add_shipped(node, key, sequence, slot->value);
@@ -345,18 +407,38 @@ static void install(struct pm_ctx *ctx, pm_key key, uint64_t stamp, uint32_t seq
     slot->version = stamp;
     if (node->policy->installed)
         node->policy->installed(ctx, node->policy_state, key, slot, stamp);
-    bool queued = slot->flags & PM_SLOT_QUEUED;
-    slot->flags &= (uint8_t)~PM_SLOT_QUEUED;
+}
+
+static void install(struct pm_ctx *ctx, pm_key key, uint64_t stamp, uint32_t sequence, const float *values)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_slot *slot = pm_slots_find(&node->slots, key);
+    bool pushes = node->traits.pushes_values;
+    if (pushes && !slot)
+        return; /* nobody here has use for it any more */
+    pm_slot_lock(&node->slots, slot);
+    /* Contexts of the owner put together messages at the same time, so an older value may be in the later one. */
+    bool old = pushes && (slot->flags & PM_SLOT_READY) && stamp < slot->version;
+    bool queued = false;
+    if (slot->state == PM_SLOT_REPLICA && !old) {
+        take_value(ctx, key, slot, stamp, sequence, values);
+        queued = slot->flags & PM_SLOT_QUEUED;
+        slot->flags &= (uint8_t)~PM_SLOT_QUEUED;
+    }
     pm_slot_unlock(&node->slots, slot);
     if (queued)
         pm_queue_retry(ctx, key);
 }
 
-/* Has this node asked for a fresh value, which only the owner may give? */
-static bool awaits_answer(const struct pm_node *node, pm_key key, pm_node_id from)
+/* May the sender give this node a value of the key? Only its owner may, when asked, or where owners push values. */
+static bool expected(const struct pm_node *node, pm_key key, pm_node_id from)
 {
     struct pm_slot *slot = pm_slots_find(&node->slots, key);
-    if (!slot || from != pm_owner_at_start(node, key))
+    if (from == node->config.id || from != pm_owner_at_start(node, key))
+        return false;
+    if (node->traits.pushes_values)
+        return true;
+    if (!slot)
         return false;
     pm_slot_lock(&node->slots, slot);
     bool awaits = slot->flags & PM_SLOT_REFRESHING;
@@ -364,16 +446,24 @@ static bool awaits_answer(const struct pm_node *node, pm_key key, pm_node_id fro
     return awaits;
 }
 
-int pm_handle_answer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
+static int check_answer(const struct pm_node *node, struct pm_message *m, struct pm_error *err)
 {
-    struct pm_node *node = ctx->node;
     int rc = pm_check_keys(node, m, false, err);
     const pm_key *keys = pm_message_keys(m);
     for (uint32_t i = 0; rc == PM_OK && i < m->wire.n_keys; i++)
-        if (!awaits_answer(node, keys[i], m->wire.source))
+        if (!expected(node, keys[i], m->wire.source))
             rc = pm_bad(err, m, "key (no refresh was asked for)");
-    if (rc != PM_OK)
+    if (rc != PM_OK || !node->traits.pushes_values)
         return rc;
+    uint32_t ahead = m->wire.request - node->rounds.answers_in[m->wire.source];
+    return ahead == 0 || ahead > UINT32_MAX / 2 || m->wire.source == node->config.id ? pm_bad(err, m, "sequence") : PM_OK;
+}
+
+/* Takes a checked answer over. */
+static void take_answer(struct pm_ctx *ctx, struct pm_message *m)
+{
+    struct pm_node *node = ctx->node;
+    const pm_key *keys = pm_message_keys(m);
     const uint64_t *stamps = pm_message_meta(m);
     const float *values = pm_message_values(m);
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
@@ -381,6 +471,28 @@ int pm_handle_answer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *
         values += pm_stored(node, keys[i]);
     }
     pm_charge(ctx, PM_CHARGE_SERVE, 1, m->wire.n_keys, m->wire.n_floats);
+    if (m->wire.n_keys == 0 && node->policy->announced)
+        node->policy->announced(ctx, node->policy_state, m->wire.source, m->wire.number);
     pm_message_free(m);
-    return PM_OK;
+}
+
+int pm_handle_answer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_rounds *r = &node->rounds;
+    pm_node_id from = m->wire.source;
+    int rc = check_answer(node, m, err);
+    if (rc == PM_OK && !node->traits.pushes_values) {
+        take_answer(ctx, m);
+        return PM_OK;
+    }
+    if (rc == PM_OK && !keep_early(&r->early_answers[from], m))
+        rc = pm_bad(err, m, "sequence");
+    while (rc == PM_OK && r->early_answers[from] && turn_of(r->early_answers[from]) == r->answers_in[from] + 1) {
+        struct pm_message *next = r->early_answers[from];
+        r->early_answers[from] = next->next;
+        r->answers_in[from]++;
+        take_answer(ctx, next);
+    }
+    return rc;
 }

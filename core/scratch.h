@@ -25,7 +25,7 @@ struct pm_builder {
     uint8_t kind;
     bool open, has_refresh;
     uint64_t need;
-    uint32_t sequence, updates;
+    uint32_t sequence, turn, updates;
     uint32_t n_keys, keys_capacity;
     uint32_t n_floats, floats_capacity; /* counted; stored only with values */
     pm_key *keys;

@@ -41,6 +41,7 @@ enum pm_slot_flag {
     PM_SLOT_REFRESHING = 4, /* a refresh was asked for and is not answered */
     PM_SLOT_CHANGED = 8,    /* main copy is in the node's list of changes to spread */
     PM_SLOT_QUEUED = 16,    /* operations or requests wait for this key */
+    PM_SLOT_WANTED = 32,    /* main copy: another node has asked for a refresh, once */
 };
 
 struct pm_slot {
