@@ -10,7 +10,9 @@
 
 #include <cmocka.h>
 
-enum { SENT_BYTES = 8192 };
+#include "core/pm.h"
+
+enum { SENT_BYTES = 8192, BUFFERS = 64, LENGTH_MAX = 16 };
 
 struct queue {
     struct pm_message *first, *last;
@@ -23,6 +25,8 @@ struct hand {
     struct queue *channels; /* sender x receiver */
     int64_t now_ns;
     char sent[SENT_BYTES], told[SENT_BYTES];
+    float buffers[BUFFERS][LENGTH_MAX];
+    uint32_t used;
 };
 
 static int64_t now_ns(void *self)
@@ -34,7 +38,7 @@ static void note(struct hand *h, const struct pm_message *m)
 {
     size_t used = strlen(h->sent);
     char hop[16] = "";
-    if (m->wire.hop)
+    if (m->wire.hop && m->wire.kind != PM_MSG_REPLY)
         snprintf(hop, sizeof hop, "/%u", m->wire.hop);
     int n = snprintf(h->sent + used, sizeof h->sent - used, "%s%u>%u %s%s %u", used ? ", " : "", m->wire.source,
                      m->destination, pm_message_kind_name(m->wire.kind), hop, m->wire.n_keys);
@@ -91,6 +95,7 @@ struct hand *hand_new(const struct hand_config *c)
     const struct testload_shape shape = {.keys = c->keys, .length = c->length};
     struct pm_error err = {0};
     assert_non_null(h);
+    assert_true(c->length <= LENGTH_MAX);
     assert_int_equal(testjob_init(&h->t, c->policy, c->options, &shape, &err), PM_OK);
     testjob_cluster(&h->t, c->nodes, c->workers);
     h->t.job.with_values = !c->no_values;
@@ -239,4 +244,52 @@ pm_node_id hand_owner(struct hand *h, pm_key key)
         owner = i;
     }
     return owner;
+}
+
+void hand_localize(struct hand *h, pm_node_id node, pm_key key)
+{
+    assert_int_equal(pm_localize(hand_worker(h, node, 0), &key, 1), PM_OK);
+}
+
+void hand_bring(struct hand *h, pm_node_id node, pm_key key)
+{
+    hand_localize(h, node, key);
+    hand_pass_all(h);
+    assert_int_equal(hand_owner(h, key), node);
+    h->sent[0] = '\0';
+}
+
+static const float *filled(struct hand *h, float value)
+{
+    float *buffer = h->buffers[h->used++ % BUFFERS];
+    for (int i = 0; i < LENGTH_MAX; i++)
+        buffer[i] = value;
+    return buffer;
+}
+
+pm_ticket hand_push(struct hand *h, pm_node_id node, uint32_t worker, pm_key key, float value)
+{
+    pm_ticket ticket = pm_push(hand_worker(h, node, worker), &key, 1, filled(h, value));
+    assert_true(ticket >= 0);
+    return ticket;
+}
+
+pm_ticket hand_set(struct hand *h, pm_node_id node, uint32_t worker, pm_key key, float value)
+{
+    pm_ticket ticket = pm_set(hand_worker(h, node, worker), &key, 1, filled(h, value));
+    assert_true(ticket >= 0);
+    return ticket;
+}
+
+pm_ticket hand_pull(struct hand *h, pm_node_id node, uint32_t worker, pm_key key, float *out)
+{
+    pm_ticket ticket = pm_pull(hand_worker(h, node, worker), &key, 1, out);
+    assert_true(ticket >= 0);
+    return ticket;
+}
+
+void hand_assert_added(struct hand *h, const float *value, pm_key key, float added)
+{
+    for (uint32_t j = 0; j < pm_length(h->nodes[0], key); j++)
+        assert_float_equal(value[j], testload_initial(key, j) + added, 0);
 }

@@ -36,15 +36,28 @@ void hand_pass(struct hand *h, pm_node_id from, pm_node_id to);
 void hand_pass_all(struct hand *h);
 /* The same, but nothing from this node to that. */
 void hand_pass_all_but(struct hand *h, pm_node_id from, pm_node_id to);
-/* Gives a node a message that the test has made; what the node says of it. */
+/* Gives a node a message that the test has made, which is gone then; what the node says of it. */
 int hand_give(struct hand *h, pm_node_id to, struct pm_message *m);
 
-/* What was sent since the last call, as "0>1 access 2, 1>0 reply 2": kind, "/hop" where it was forwarded, number of keys. */
+/* What was sent since the last call, as "0>1 access 2, 1>0 reply 2": kind, "/hop" of what was
+ * forwarded, number of keys. */
 const char *hand_sent(struct hand *h);
 
 /* Is the operation complete? */
 bool hand_done(struct hand *h, pm_node_id node, uint32_t index, pm_ticket ticket);
 /* The node that owns the key; PM_NODE_NONE when it is on its way. */
 pm_node_id hand_owner(struct hand *h, pm_key key);
+
+
+/* Asks that the key move to the node. */
+void hand_localize(struct hand *h, pm_node_id node, pm_key key);
+/* The same, and passes everything on, of which nothing is written down. */
+void hand_bring(struct hand *h, pm_node_id node, pm_key key);
+/* Begin an operation of a worker on one key with `value` in each element; its buffer stays for the next 64. */
+pm_ticket hand_push(struct hand *h, pm_node_id node, uint32_t worker, pm_key key, float value);
+pm_ticket hand_set(struct hand *h, pm_node_id node, uint32_t worker, pm_key key, float value);
+pm_ticket hand_pull(struct hand *h, pm_node_id node, uint32_t worker, pm_key key, float *out);
+/* A pulled value is the initial one and this in each element. */
+void hand_assert_added(struct hand *h, const float *value, pm_key key, float added);
 
 #endif
