@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Clocks: each worker's own, and the cluster's minimum, which nodes tell each other when their own minimum
- * rises.
+ * rises. What rises then is the policy's clock: every so many advances of a worker, or sub-epochs, are one.
  *
  * A notice says: every update made here before clock c is on its way, and names how many rounds this node
  * had begun to the receiver then, because contexts of one node send in no fixed order; the receiver lets it
@@ -40,7 +40,7 @@ pm_clock pm_clocks_least(const struct pm_node *node)
 {
     pm_clock least = PM_CLOCK_INFINITE;
     for (uint32_t i = 0; i < node->config.workers; i++) {
-        pm_clock c = __atomic_load_n(&node->workers[i].clock, __ATOMIC_ACQUIRE);
+        pm_clock c = __atomic_load_n(&node->workers[i].policy_clock, __ATOMIC_ACQUIRE);
         least = c < least ? c : least;
     }
     return least;
@@ -54,7 +54,7 @@ static pm_clock own_minimum(const struct pm_node *node)
         const struct pm_worker *w = &node->workers[i];
         if (__atomic_load_n(&w->in_collective, __ATOMIC_ACQUIRE))
             continue;
-        pm_clock c = __atomic_load_n(&w->clock, __ATOMIC_ACQUIRE);
+        pm_clock c = __atomic_load_n(&w->policy_clock, __ATOMIC_ACQUIRE);
         least = c < least ? c : least;
     }
     return least;
@@ -158,6 +158,7 @@ void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least)
             c->of_node[i] = least;
     c->of_node[node->config.id] = least; /* nobody here has gone on */
     c->least = least;
+    __atomic_store_n(&c->leasts[era % PM_ERAS_KEPT], least, __ATOMIC_SEQ_CST);
     pm_clock now;
     recompute(node, era, &now);
     __atomic_store_n(&c->era, era, __ATOMIC_SEQ_CST);
@@ -245,12 +246,23 @@ uint32_t pm_clock_era(const struct pm_node *node)
 
 uint64_t pm_worker_iteration(const struct pm_worker *worker)
 {
-    return iteration(pm_clock_era(worker->ctx.node), pm_worker_clock(worker));
+    return iteration(pm_clock_era(worker->ctx.node), pm_policy_clock(worker));
 }
 
 uint64_t pm_iterations_done(const struct pm_node *node)
 {
     return __atomic_load_n(&node->clocks.done, __ATOMIC_SEQ_CST);
+}
+
+pm_clock pm_clock_worth(const struct pm_node *node, uint32_t era, pm_clock clock)
+{
+    const struct pm_clocks *c = &node->clocks;
+    if ((int32_t)(pm_clock_era(node) - era) <= 0)
+        return clock;
+    pm_clock least = __atomic_load_n(&c->leasts[(era + 1) % PM_ERAS_KEPT], __ATOMIC_SEQ_CST);
+    if (pm_clock_era(node) - era >= PM_ERAS_KEPT)
+        return 0; /* what was read is of a later era */
+    return clock < least ? clock : least;
 }
 
 pm_clock pm_min_clock(const struct pm_node *node)
@@ -275,18 +287,36 @@ static int wait_for_clock(struct pm_worker *w, pm_clock now)
     }
 }
 
-int pm_advance_clock(struct pm_worker *w)
+/* Ends the worker's present policy clock; `clock` is what its own clock is then. */
+static int end_policy_clock(struct pm_worker *w, pm_clock clock)
 {
     struct pm_node *node = w->ctx.node;
-    pm_clock now = w->clock + 1;
+    pm_clock now = w->policy_clock + 1;
     if (node->policy->advance) {
         node->policy->advance(&w->ctx, node->policy_state, w, now);
         pm_ctx_deliver(&w->ctx);
     }
-    __atomic_store_n(&w->clock, now, __ATOMIC_RELEASE);
+    __atomic_store_n(&w->clock, clock, __ATOMIC_RELEASE);
+    __atomic_store_n(&w->policy_clock, now, __ATOMIC_RELEASE);
     if (node->traits.min_clock) {
         pm_clocks_update(&w->ctx);
         pm_ctx_deliver(&w->ctx);
     }
     return node->policy->clock ? wait_for_clock(w, now) : PM_OK;
+}
+
+int pm_advance_clock(struct pm_worker *w)
+{
+    uint32_t every = w->ctx.node->traits.clock_every;
+    pm_clock now = w->clock + 1;
+    if (every == PM_CLOCK_SUB_EPOCHS || (every > 1 && now % every != 0)) {
+        __atomic_store_n(&w->clock, now, __ATOMIC_RELEASE);
+        return PM_OK;
+    }
+    return end_policy_clock(w, now);
+}
+
+int pm_end_sub_epoch(struct pm_worker *w)
+{
+    return w->ctx.node->traits.clock_every == PM_CLOCK_SUB_EPOCHS ? end_policy_clock(w, w->clock) : PM_OK;
 }

@@ -15,7 +15,8 @@ enum {
     PM_MAX_MESSAGE_DEFAULT = 1 << 20,
     PM_OPS_MAX = 1 << 16,  /* operations of one worker that are not complete */
     PM_HOPS_MAX = 64,      /* a request forwarded more often runs in a circle */
-    PM_QUEUE_BUCKETS = 256
+    PM_QUEUE_BUCKETS = 256,
+    PM_ERAS_KEPT = 64      /* how long what was true in an era is remembered */
 };
 
 /* ---- keys in order of their marking, with a latch: dirty replicas, changed main copies ---- */
@@ -124,6 +125,7 @@ struct pm_clocks {
     uint32_t *era_of;          /* how many collectives that node had left when it said so */
     struct pm_message **early; /* per node: notices that came before the rounds that they follow, in order of arrival */
     pm_clock least;            /* with which everybody left the last collective, at least */
+    pm_clock leasts[PM_ERAS_KEPT]; /* the same of the last eras, by era; atomic */
     uint64_t *heard;           /* per node: the newest iteration before which it has sent everything */
     uint64_t done;             /* atomic: the least of them; see pm_iterations_done */
     pm_clock known_min;        /* atomic */

@@ -412,6 +412,11 @@ pm_clock pm_worker_clock(const struct pm_worker *worker)
     return __atomic_load_n(&worker->clock, __ATOMIC_ACQUIRE);
 }
 
+pm_clock pm_policy_clock(const struct pm_worker *worker)
+{
+    return __atomic_load_n(&worker->policy_clock, __ATOMIC_ACQUIRE);
+}
+
 int pm_worker_fail(struct pm_worker *worker, int code, const char *fmt, ...)
 {
     char text[PM_ERROR_TEXT_SIZE];

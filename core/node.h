@@ -70,7 +70,7 @@ struct pm_samples;
 struct pm_worker {
     struct pm_ctx ctx;
     uint32_t index, rank;
-    pm_clock clock;               /* atomic */
+    pm_clock clock, policy_clock; /* atomic */
     uint32_t clock_held;          /* atomic: waits in pm_advance_clock for a kick */
     uint32_t blocked;             /* atomic: is in, or about to enter, ops->block */
     uint32_t in_collective;       /* atomic: has entered a barrier, reduction or drain and was not released */

@@ -38,6 +38,8 @@ int pm_intent(struct pm_worker *w, const pm_key *keys, size_t n, pm_clock start,
 int pm_localize(struct pm_worker *w, const pm_key *keys, size_t n);
 /* Raises this worker's clock by one; may block when the policy bounds staleness. */
 int pm_advance_clock(struct pm_worker *w);
+/* This worker has ended a sub-epoch, or an epoch that has none: what a policy may bound staleness in. May block. */
+int pm_end_sub_epoch(struct pm_worker *w);
 
 /* Announces a sampling access of n draws from a distribution of the model, for clocks [start, end). Returns a handle
  * (>= 0) or PM_E_ARGUMENT / PM_E_LIMIT. */

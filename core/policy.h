@@ -27,6 +27,7 @@
 #include "core/types.h"
 
 enum { PM_POLICY_ABI = 1, PM_ITERATION_CLOCK_BITS = 40 };
+#define PM_CLOCK_SUB_EPOCHS UINT32_MAX /* as traits.clock_every */
 
 struct pm_ctx;
 struct pm_node;
@@ -56,6 +57,10 @@ struct pm_traits {
     bool relocates;      /* keys can change their owner: core keeps the directory of owners at the homes */
     bool location_cache; /* with relocates: accesses go to the last owner that was heard of, not to the home */
     bool min_clock;      /* nodes tell each other their minimum clock */
+    /* How often workers advance their clocks per clock of the policy (0: 1), or PM_CLOCK_SUB_EPOCHS: a clock of the policy is
+     * a sub-epoch, or an epoch that has none. Hooks `advance`, `clock` and `min_clock`, notices and minimum clocks are in
+     * clocks of the policy. */
+    uint32_t clock_every;
     bool aggregates;     /* owners apply, key by key, the sum of all workers' pushes of one clock */
     uint32_t delay;      /* with aggregates: a worker at clock c reads what all pushes of clocks < c - delay have made */
     bool skips_negligible; /* updates that the workload calls negligible are not pushed */
@@ -174,6 +179,8 @@ uint32_t pm_node_workers(const struct pm_node *node);
 struct pm_node *pm_ctx_node(struct pm_ctx *ctx);
 uint32_t pm_worker_index(const struct pm_worker *worker); /* within its node */
 pm_clock pm_worker_clock(const struct pm_worker *worker);
+/* How many clocks of the policy (traits.clock_every) the worker has ended. */
+pm_clock pm_policy_clock(const struct pm_worker *worker);
 /* Minimum clock over all workers of the cluster, as known here; workers in a collective count as infinite
  * (PM_CLOCK_INFINITE when all are). May be called under a latch. Needs traits.min_clock. */
 pm_clock pm_min_clock(const struct pm_node *node);
@@ -181,6 +188,9 @@ pm_clock pm_min_clock(const struct pm_node *node);
  * an era and falls when the next begins, because those who waited count again: what was true of it says nothing
  * about a later era. To know both, read the era first. */
 uint32_t pm_clock_era(const struct pm_node *node);
+/* What "every update made before this clock", said when the minimum was `clock` in `era`, is worth for good: nobody goes on
+ * in a later era with less than the least clock of those who entered the collective between. 0 when that is forgotten. */
+pm_clock pm_clock_worth(const struct pm_node *node, uint32_t era, pm_clock clock);
 /* An iteration is what a worker does at one clock between two collectives. Its name is a number that rises: eras before
  * clocks (PM_ITERATION_CLOCK_BITS). A collective ends the iteration that it cuts. */
 uint64_t pm_worker_iteration(const struct pm_worker *worker);
