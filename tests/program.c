@@ -4,11 +4,16 @@
 #include "tests/program.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "memnet/preempt.h"
 #include "tests/invariants.h"
+
+/* In modes that are fair to all, the most events that an operation may take which waits for nobody's clock. */
+enum { PATIENCE_EVENTS = 20000, PATIENCE_EVERY = 256 };
 
 enum { OPEN_MAX = 24, KEYS_MAX = 6, LENGTH_MAX = 12, PHASE_STEPS = 25, SET_KEYS = 8, PUSH_MAX = 4, CHECK_ALL_EVERY = 64 };
 
@@ -16,8 +21,11 @@ struct world {
     const struct program *program;
     struct testload_shape shape;
     uint64_t n_keys;
-    uint32_t nodes, workers, max_message;
+    uint32_t nodes, workers, max_message, hint_percent;
     struct memnet_config config;
+    struct pm_policy preempted;
+    uint64_t events;
+    struct runner **runners; /* by rank; NULL before they begin and after their end */
     struct invariants invariants;
     double *issued, *completed; /* of counters */
     double *own;                /* ranks x keys: what each worker knows to have been added by itself */
@@ -29,9 +37,12 @@ struct open_op {
     pm_ticket ticket;
     enum pm_op_kind kind;
     uint32_t n;
+    uint64_t number, begun; /* in the worker's order; at this event */
     pm_key keys[KEYS_MAX];
     float values[KEYS_MAX * LENGTH_MAX];
-    double amounts[KEYS_MAX], least[KEYS_MAX];
+    /* Pushes: what they add. Pulls: what they must have seen; and, where asynchronous operations keep their order, what
+     * they may at most, and what was pushed later by their own worker. */
+    double amounts[KEYS_MAX], least[KEYS_MAX], most[KEYS_MAX], later[KEYS_MAX];
 };
 
 struct runner {
@@ -39,6 +50,8 @@ struct runner {
     struct pm_worker *w;
     struct pm_rng rng;
     uint32_t rank, n_open;
+    uint64_t n_begun;
+    bool ordered; /* asynchronous operations keep their order per key */
     double *own, *seen, *assigned;
     struct open_op *open[OPEN_MAX],
         ops[OPEN_MAX]; /* the first n_open are open; ops stay in place: they hold buffers */
@@ -57,6 +70,22 @@ static bool is_set_key(const struct world *world, pm_key key)
 
 /* ---- what a finished operation tells ---- */
 
+/* Pulls of the same key that were begun later must have seen no less, those begun earlier no more. */
+static void bound_others(struct runner *r, const struct open_op *op, pm_key key, double found)
+{
+    for (uint32_t o = 0; o < r->n_open && r->ordered; o++) {
+        struct open_op *other = r->open[o];
+        for (uint32_t k = 0; k < other->n && other->kind == PM_OP_PULL && other != op; k++) {
+            if (other->keys[k] != key)
+                continue;
+            if (other->number > op->number && other->least[k] < found)
+                other->least[k] = found;
+            if (other->number < op->number && other->most[k] > found)
+                other->most[k] = found;
+        }
+    }
+}
+
 static int check_pull(struct runner *r, const struct open_op *op)
 {
     const float *values = op->values;
@@ -72,8 +101,11 @@ static int check_pull(struct runner *r, const struct open_op *op)
             continue;
         if (found < op->least[i])
             return fail(r, key, "a pull missed what this worker has pushed or seen", found, op->least[i]);
-        if (found > r->world->issued[key])
-            return fail(r, key, "a pull saw more than was pushed", found, r->world->issued[key]);
+        if (found > r->world->issued[key] - op->later[i])
+            return fail(r, key, "a pull saw more than was pushed before", found, r->world->issued[key] - op->later[i]);
+        if (found > op->most[i])
+            return fail(r, key, "a pull saw more than a later one", found, op->most[i]);
+        bound_others(r, op, key, found);
         if (found > r->seen[key])
             r->seen[key] = found;
     }
@@ -117,6 +149,8 @@ static struct open_op *new_op(struct runner *r, enum pm_op_kind kind)
 {
     struct open_op *op = r->open[r->n_open];
     op->kind = kind;
+    op->number = r->n_begun++;
+    op->begun = r->world->events;
     op->n = 1 + (uint32_t)pm_rng_below(&r->rng, KEYS_MAX);
     for (uint32_t i = 0; i < op->n; i++)
         op->keys[i] = random_key(r);
@@ -145,10 +179,11 @@ static int step_pull(struct runner *r)
     struct open_op *op = new_op(r, PM_OP_PULL);
     if (pm_rng_below(&r->rng, 8) == 0) /* read keys that others assign, too */
         op->keys[0] = r->world->n_keys - 1 - pm_rng_below(&r->rng, SET_KEYS);
-    bool ordered = r->w->ctx.node->traits.promise_async >= PM_PRAM;
     for (uint32_t i = 0; i < op->n; i++) {
         double least = r->own[op->keys[i]];
-        for (uint32_t o = 0; o < r->n_open && ordered; o++)
+        op->most[i] = INFINITY;
+        op->later[i] = 0;
+        for (uint32_t o = 0; o < r->n_open && r->ordered; o++)
             for (uint32_t k = 0; k < r->open[o]->n && r->open[o]->kind == PM_OP_PUSH; k++)
                 least += r->open[o]->keys[k] == op->keys[i] ? r->open[o]->amounts[k] : 0;
         op->least[i] = r->seen[op->keys[i]] > least ? r->seen[op->keys[i]] : least;
@@ -156,6 +191,16 @@ static int step_pull(struct runner *r)
             op->least[i] = 0;
     }
     return begin_op(r, op, op->values);
+}
+
+/* Pulls that are open may not see what is pushed now. */
+static void note_later(struct runner *r, const struct open_op *push)
+{
+    for (uint32_t o = 0; o < r->n_open && r->ordered; o++)
+        for (uint32_t k = 0; k < r->open[o]->n && r->open[o]->kind == PM_OP_PULL; k++)
+            for (uint32_t i = 0; i < push->n; i++)
+                if (r->open[o]->keys[k] == push->keys[i])
+                    r->open[o]->later[k] += push->amounts[i];
 }
 
 static int step_push(struct runner *r)
@@ -169,6 +214,7 @@ static int step_push(struct runner *r)
     }
     for (uint32_t i = 0; i < op->n; i++)
         r->world->issued[op->keys[i]] += op->amounts[i];
+    note_later(r, op);
     return begin_op(r, op, op->values);
 }
 
@@ -218,7 +264,7 @@ static int step_hint(struct runner *r)
 {
     pm_key keys[KEYS_MAX];
     for (int i = 0; i < KEYS_MAX; i++)
-        keys[i] = random_key(r);
+        keys[i] = pm_rng_below(&r->rng, 8) ? random_key(r) : pm_rng_below(&r->rng, r->world->n_keys);
     pm_clock now = pm_worker_clock(r->w);
     invariants_touch(&r->world->invariants, keys, KEYS_MAX);
     if (pm_rng_below(&r->rng, 2))
@@ -230,6 +276,8 @@ static int one_step(struct runner *r)
 {
     if (r->n_open == OPEN_MAX - 1)
         return finish(r, 0);
+    if (pm_rng_below(&r->rng, 100) < r->world->hint_percent)
+        return step_hint(r);
     uint64_t dice = pm_rng_below(&r->rng, 100);
     if (dice < 32)
         return step_pull(r);
@@ -241,9 +289,7 @@ static int one_step(struct runner *r)
         return finish_all(r);
     if (dice < 88)
         return step_set(r);
-    if (dice < 92)
-        return step_hint(r);
-    if (dice < 95)
+    if (dice < 94)
         return step_sample(r);
     const struct pm_backend_ops *ops = r->w->ctx.node->config.ops;
     if (dice < 97)
@@ -301,6 +347,8 @@ static int run_worker(struct pm_worker *w, void *arg)
     r->world = world;
     r->w = w;
     r->rank = pm_worker_rank(w);
+    r->ordered = w->ctx.node->traits.promise_async >= PM_PRAM;
+    world->runners[r->rank] = r;
     for (uint32_t i = 0; i < OPEN_MAX; i++)
         r->open[i] = &r->ops[i];
     r->own = world->own + r->rank * world->n_keys;
@@ -319,6 +367,7 @@ static int run_worker(struct pm_worker *w, void *arg)
         code = finish_all(r);
     if (code == PM_OK)
         code = pm_drain(w);
+    world->runners[r->rank] = NULL;
     free(r);
     return code;
 }
@@ -345,9 +394,29 @@ static void note_received(void *arg, struct pm_message *m, pm_node_id at)
     invariants_touch_message(&((struct world *)arg)->invariants, m);
 }
 
+/* Nobody is left to wait for ever while others go on. */
+static int check_patience(const struct world *world, struct memnet *net, struct pm_error *err)
+{
+    const struct pm_traits *t = &memnet_node(net, 0)->traits;
+    bool fair = world->config.mode == MEMNET_RANDOM || world->config.mode == MEMNET_ROUND_ROBIN;
+    if (!fair || t->gate_owned || t->gate_replicas || t->gate_absent)
+        return PM_OK;
+    for (uint32_t rank = 0; rank < world->nodes * world->workers; rank++) {
+        const struct runner *r = world->runners[rank];
+        for (uint32_t o = 0; r && o < r->n_open; o++)
+            if (world->events - r->open[o]->begun > PATIENCE_EVENTS && !pm_op_done(r->w, r->open[o]->ticket))
+                return pm_error_set(err, PM_E_PROGRESS, "worker %u: an operation takes more than %d events", rank,
+                                    PATIENCE_EVENTS);
+    }
+    return PM_OK;
+}
+
 static int after_event(void *arg, struct memnet *net, struct pm_error *err)
 {
-    return invariants_check(&((struct world *)arg)->invariants, net, err);
+    struct world *world = arg;
+    world->events = memnet_events(net);
+    int code = invariants_check(&world->invariants, net, err);
+    return code == PM_OK && world->events % PATIENCE_EVERY == 0 ? check_patience(world, net, err) : code;
 }
 
 static int at_end(void *arg, struct memnet *net, struct pm_error *err)
@@ -369,11 +438,14 @@ static void draw_world(struct world *world, const struct program *p)
     world->shape.more_length = 1 + (uint32_t)pm_rng_below(&rng, LENGTH_MAX);
     world->n_keys = world->shape.keys + world->shape.more_keys;
     world->max_message = pm_rng_below(&rng, 3) == 0 ? 100 + (uint32_t)pm_rng_below(&rng, 200) : 0;
+    world->hint_percent = 2u << 2 * pm_rng_below(&rng, 3);
+    bool preempt = pm_rng_below(&rng, 4) == 0;
     world->config = (struct memnet_config){
         .seed = p->seed,
         .mode = (enum memnet_mode)pm_rng_below(&rng, MEMNET_MODES),
-        .latches = pm_rng_below(&rng, 2),
-        .dense = pm_rng_below(&rng, 2),
+        .latches = preempt || pm_rng_below(&rng, 2),
+        .dense = preempt || pm_rng_below(&rng, 2),
+        .preempt = preempt,
         .postpone_percent = (unsigned)pm_rng_below(&rng, 3) * 20,
         .max_events = 100 * (p->steps + 100) * 15,
         .sent = note_sent,
@@ -388,7 +460,8 @@ static int make_world(struct world *world)
 {
     uint64_t n = world->n_keys, ranks = world->nodes * world->workers;
     world->issued = calloc(n * (2 + 3 * ranks), sizeof *world->issued);
-    if (!world->issued)
+    world->runners = calloc(ranks, sizeof(struct runner *));
+    if (!world->issued || !world->runners)
         return PM_E_MEMORY;
     world->completed = world->issued + n;
     world->own = world->completed + n;
@@ -415,6 +488,10 @@ int program_run(const struct program *p, struct memnet_result *result, struct pm
     testjob_cluster(&t, world.nodes, world.workers);
     world.nodes = t.job.nodes;
     code = make_world(&world);
+    if (world.config.preempt) {
+        preempt_policy(p->policy->policy, &world.preempted);
+        t.job.policy = &world.preempted;
+    }
     if (code == PM_OK) {
         t.job.seed = p->seed;
         t.job.max_message = world.max_message;
@@ -427,10 +504,11 @@ int program_run(const struct program *p, struct memnet_result *result, struct pm
         pm_error_wrap(err, code, "%s%s%s, %u x %u, %" PRIu64 " keys, %s%s%s, max_message %u, postpone %u",
                       p->policy->policy->name, *p->policy->options ? ":" : "", p->policy->options,
                       world.nodes, world.workers, world.n_keys, memnet_mode_names[world.config.mode],
-                      world.config.latches ? ", latches" : "", world.config.dense ? ", dense" : "",
+                      world.config.preempt ? ", preempted" : world.config.latches ? ", latches" : "", world.config.dense ? ", dense" : "",
                       world.max_message, world.config.postpone_percent);
     invariants_fini(&world.invariants);
     free(world.issued);
+    free(world.runners);
     testjob_free(&t);
     return code;
 }

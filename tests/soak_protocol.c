@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Random programs under every policy until EVENTS events have been fired; says how many there were per
- * second. The seeds go on from PM_SEED (1). */
+/* Random programs under every policy, or under those whose text contains PM_POLICY, until EVENTS events have been fired;
+ * says how many there were per second. The seeds go on from PM_SEED (1). */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "tests/program.h"
@@ -18,23 +19,42 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static bool is_wanted(const struct contract_policy *policy, char *name, size_t size)
+{
+    const char *wanted = getenv("PM_POLICY");
+    snprintf(name, size, "%s%s%s", policy->policy->name, *policy->options ? ":" : "", policy->options);
+    return !wanted || strstr(name, wanted);
+}
+
 int main(void)
 {
     uint64_t wanted = repeat_number("EVENTS", 1000000), events = 0, runs = 0, messages = 0;
     uint64_t steps = repeat_number("PM_STEPS", STEPS);
     double started = now_s();
     struct contract_policy policy;
+    char name[256];
+    bool any = false;
+    for (size_t i = 0; contract_policy_at(i, &policy); i++)
+        any |= is_wanted(&policy, name, sizeof name);
+    if (!any) {
+        fprintf(stderr, "PM_POLICY is in no policy's text\n");
+        return 2;
+    }
     for (uint64_t seed = repeat_number("PM_SEED", 1); events < wanted; seed++)
-        for (size_t i = 0; contract_policy_at(i, &policy) && events < wanted; i++, runs++) {
+        for (size_t i = 0; contract_policy_at(i, &policy) && events < wanted; i++) {
             struct pm_error err = {0};
+            if (!is_wanted(&policy, name, sizeof name))
+                continue;
             struct memnet_result result;
             struct program p = {.seed = seed, .policy = &policy, .steps = steps};
             if (program_run(&p, &result, &err) != PM_OK) {
                 fprintf(stderr,
-                        "%s\nagain: PM_SEED=%" PRIu64 " PM_STEPS=%" PRIu64 " EVENTS=1 soak_protocol\n",
-                        err.text, seed, steps);
+                        "%s\nnoticed at event %" PRIu64 ", %" PRIu64 " of this program\n"
+                        "again: PM_POLICY=%s PM_SEED=%" PRIu64 " PM_STEPS=%" PRIu64 " EVENTS=1 soak_protocol\n",
+                        err.text, events + result.events, result.events, name, seed, steps);
                 return EXIT_FAILURE;
             }
+            runs++;
             events += result.events;
             messages += result.messages;
         }
