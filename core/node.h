@@ -59,6 +59,7 @@ struct pm_ctx {
     struct pm_histogram *histograms[PM_QUANTITIES]; /* made when first used */
     struct pm_scratch *scratch;
     bool uncharged; /* evaluation, or the handling of an uncharged message */
+    int64_t transition_ns; /* when the transition first asked for the time; 0: it has not */
     void *backend;  /* for the backend's own use */
 };
 

@@ -58,6 +58,7 @@ void pm_ctx_deliver(struct pm_ctx *ctx)
     if (ctx->scratch->n_builders)
         pm_rounds_flush(ctx);
     const struct pm_node_config *c = &ctx->node->config;
+    ctx->transition_ns = 0;
     for (uint32_t i = 0; i < ctx->outbox.n_wakes; i++)
         ctx->outbox.wake_listed[ctx->outbox.wakes[i]] = 0;
     c->ops->deliver(c->ops_self, ctx);
@@ -101,6 +102,13 @@ int64_t pm_now_ns(struct pm_ctx *ctx)
 {
     const struct pm_node_config *c = &ctx->node->config;
     return c->ops->now_ns(c->ops_self);
+}
+
+int64_t pm_transition_ns(struct pm_ctx *ctx)
+{
+    if (ctx->transition_ns == 0)
+        ctx->transition_ns = pm_now_ns(ctx);
+    return ctx->transition_ns;
 }
 
 void pm_record(struct pm_ctx *ctx, uint32_t quantity, int64_t value)

@@ -199,6 +199,8 @@ uint64_t pm_worker_iteration(const struct pm_worker *worker);
  * min_clock is called. Needs traits.min_clock. */
 uint64_t pm_iterations_done(const struct pm_node *node);
 int64_t pm_now_ns(struct pm_ctx *ctx);
+/* The same, asked for once per operation, message or tick: for what is done per key. */
+int64_t pm_transition_ns(struct pm_ctx *ctx);
 /* Floats of a key's value that are in memory and in messages: none with --values none. */
 uint32_t pm_key_floats(const struct pm_node *node, pm_key key);
 /* Floats that a key's value is counted as. */
