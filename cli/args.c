@@ -143,7 +143,7 @@ static int apply(struct cli_args *args, const struct setting *settings, size_t n
         for (size_t j = 0; j < i; j++)
             again |= s->row != NULL && settings[j].row == s->row;
         bool joins = s->row != NULL && (s->row->flags & CLI_REPEATABLE) && again;
-        if (joins && strcmp(s->name, "policy") == 0 && args->command != CLI_COMPARE)
+        if (joins && strcmp(s->name, "policy") == 0 && !(args->command & (CLI_COMPARE | CLI_CONSISTENCY)))
             joins = false; /* one run has one policy: the last one given */
         rc = joins ? append(args, s->row, s->value, err) : cli_args_set(args, s->name, s->value, false, err);
     }

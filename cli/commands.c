@@ -8,6 +8,8 @@ const struct cli_command cli_commands[] = {
     {CLI_FIGURE, "figure", "run what a figure needs, then draw it", "pmlab figure NAME [OPTION...]",
      cli_figure, 1},
     {CLI_REPORT, "report", "one HTML file of a database", "pmlab report [OPTION...]", cli_report, 0},
+    {CLI_CONSISTENCY, "consistency", "which consistency policies keep, by litmus programs, against what they promise",
+     "pmlab consistency [OPTION...]", cli_consistency, 0},
     {CLI_LIST, "list", "what there is",
      "pmlab list policies|workloads|topologies|figures|backends, or list policy|workload NAME", cli_list, 2},
     {CLI_SHOW, "show", "runs of a database, or everything about one", "pmlab show [RUN] [OPTION...]",

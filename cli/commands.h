@@ -12,6 +12,7 @@ int cli_list(const struct cli_args *args);
 int cli_show(const struct cli_args *args);
 int cli_figure(const struct cli_args *args);
 int cli_report(const struct cli_args *args);
+int cli_consistency(const struct cli_args *args);
 
 struct cli_command {
     unsigned bit;

@@ -69,7 +69,7 @@ static void help_overview(void)
 {
     printf("pmlab: ways of managing parameters, compared on simulated and real clusters\n\n");
     for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
-        printf("  pmlab %-10s %s\n", c->name, c->summary);
+        printf("  pmlab %-12s %s\n", c->name, c->summary);
     printf("\npmlab COMMAND --help lists its options; pmlab --version.\n");
 }
 
@@ -91,6 +91,11 @@ void cli_help(unsigned command)
         printf("\nwith --backend real:\n");
         print_rows(command, CLI_REAL);
     }
+    if (command == CLI_CONSISTENCY)
+        printf("\nWithout --policy: those whose consistency is known, with the options that it depends on, and all others.\n"
+               "Without --jobs: as many processes as there are processor cores.\n"
+               "Exit status: 0 as promised; 1 a promise is broken, or without --policy a weakness was not found; 2 usage;\n"
+               "130 and 143 interrupted.\n");
     if (command & CLI_EXPERIMENTS)
         printf(
             "\nUnits: counts k M G; bytes B kB KiB ...; times ns us ms s min h; rates bps Gbps Bps GBps ...; "

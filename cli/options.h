@@ -18,8 +18,9 @@ enum {
     CLI_SHOW = 8,
     CLI_FIGURE = 16,
     CLI_REPORT = 32,
+    CLI_CONSISTENCY = 64,
     CLI_EXPERIMENTS = CLI_RUN | CLI_COMPARE | CLI_FIGURE, /* those that run experiments */
-    CLI_ALL = 63,
+    CLI_ALL = 127,
 };
 
 enum {

@@ -21,6 +21,7 @@ void cli_progress_begin(struct cli_progress *p, bool quiet)
     const char *no_colour = getenv("NO_COLOR");
     *p = (struct cli_progress){.shown = !quiet && isatty(STDERR_FILENO),
                                .colour = no_colour == NULL || no_colour[0] == '\0',
+                               .unit = "batches",
                                .started_s = now_s()};
 }
 
@@ -35,7 +36,7 @@ void cli_progress_show(struct cli_progress *p, const char *label, double share, 
     if (share > 0)
         cli_format_seconds(left, sizeof left, spent / share * (1 - share));
     cli_format_count(speed, sizeof speed, per_s);
-    snprintf(line, sizeof line, "%3.0f %%  %s batches/s  %s left", 100 * share, speed, left);
+    snprintf(line, sizeof line, "%3.0f %%  %s %s/s  %s left", 100 * share, speed, p->unit, left);
     int width = fprintf(stderr, p->colour ? "\r\033[1m%.40s\033[0m  %s" : "\r%.40s  %s", label, line);
     width -= p->colour ? 9 : 1;
     fprintf(stderr, "%*s", width < p->width ? p->width - width : 0, "");

@@ -87,6 +87,31 @@ static void drain(struct pm_ctx *ctx, void *state)
     interrupt(ctx);
 }
 
+static int init_gated(struct pm_node *node, void *state, const struct pm_values *options, struct pm_traits *traits,
+                      struct pm_error *err)
+{
+    int code = inner->init(node, state, options, traits, err);
+    traits->gate_owned = true;
+    return code;
+}
+
+/* Asked about owned keys only, which any worker of the node may use. */
+static enum pm_verdict use(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_key key, struct pm_slot *slot,
+                           enum pm_op_kind op)
+{
+    (void)state, (void)worker, (void)key, (void)slot, (void)op;
+    interrupt(ctx);
+    return PM_USE;
+}
+
+void preempt_accesses(struct pm_policy *out)
+{
+    if (inner->usable)
+        return;
+    out->init = init_gated;
+    out->usable = use;
+}
+
 void preempt_policy(const struct pm_policy *policy, struct pm_policy *out)
 {
     inner = policy;

@@ -9,5 +9,8 @@
 
 /* Makes *out behave as `inner`, interrupted. One inner policy at a time. */
 void preempt_policy(const struct pm_policy *inner, struct pm_policy *out);
+/* After preempt_policy: also between the keys of an operation where the policy has no usable hook, so that core would not ask
+ * before it serves owned keys. It asks now, and always gets PM_USE. */
+void preempt_accesses(struct pm_policy *out);
 
 #endif

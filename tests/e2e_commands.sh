@@ -17,7 +17,7 @@ golden() {
 # ---- help, lists ----
 good --help && golden help.txt
 good --version && says '^pmlab [0-9]+\.[0-9]+\.[0-9]+'
-for command in run compare figure report list show; do
+for command in run compare figure report consistency list show; do
     good $command --help && golden help-$command.txt
 done
 for kind in policies workloads topologies figures backends; do
