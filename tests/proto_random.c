@@ -19,8 +19,8 @@ enum { SEEDS = 150, STEPS = 250, POLICIES_MAX = 64 };
 static struct contract_policy policies[POLICIES_MAX];
 static char names[POLICIES_MAX][64];
 
-/* One program; fails the test when it fails. */
-static void run(const struct program *p, const char *test, struct memnet_result *result)
+/* One program, after so many events of others; fails the test when it fails. */
+static void run_after(uint64_t events, const struct program *p, const char *test, struct memnet_result *result)
 {
     struct pm_error err = {0};
     char further[64];
@@ -29,7 +29,13 @@ static void run(const struct program *p, const char *test, struct memnet_result 
     if (program_run(p, result, &err) == PM_OK)
         return;
     repeat_line(err.text, p->seed, further, test);
-    fail_msg("seed %" PRIu64 " fails", p->seed);
+    fail_msg("seed %" PRIu64 " fails after %" PRIu64 " events, %" PRIu64 " in all: %s", p->seed, result->events,
+             events + result->events, err.text);
+}
+
+static void run(const struct program *p, const char *test, struct memnet_result *result)
+{
+    run_after(0, p, test, result);
 }
 
 /* The seeds to run: PM_SEED alone, or 1 to `standard` (or SEEDS). */
@@ -49,7 +55,7 @@ static void programs(void **state)
     uint64_t events = 0;
     for (uint64_t seed = first_seed(); seed <= last_seed(SEEDS / REPEAT_SHARE); seed++) {
         struct program p = {.seed = seed, .policy = policy, .steps = repeat_number("PM_STEPS", STEPS)};
-        run(&p, names[policy - policies], &result);
+        run_after(events, &p, names[policy - policies], &result);
         events += result.events;
     }
     printf("%" PRIu64 " events\n", events);
@@ -161,11 +167,12 @@ static void everything_is_freed(void **state)
 {
     (void)state;
     struct contract_policy policy;
+    struct memnet_result result;
     for (size_t i = 0; contract_policy_at(i, &policy); i++)
         for (uint64_t seed = first_seed(); seed <= last_seed(4); seed++) {
             struct program p = {.seed = seed, .policy = &policy, .steps = STEPS};
             int64_t before = live_blocks;
-            run(&p, "everything_is_freed", NULL);
+            run(&p, "everything_is_freed", &result);
             if (live_blocks != before)
                 repeat_line("memory is lost", seed, "", "everything_is_freed");
             assert_int_equal(live_blocks, before);
