@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/scratch.h"
 
@@ -13,7 +14,7 @@ static int plan_one(struct pm_trainer *t)
 {
     struct pm_planned *p = &t->ring[t->planned % t->ring_size];
     struct pm_batch *b = &p->batch;
-    b->n_keys = b->n_samples = b->n_localize = 0;
+    b->n_keys = b->n_samples = b->n_localize = b->n_pushes = 0;
     b->barrier_before = false;
     int rc = t->workload->next(t->state, t->ws, b);
     if (rc != PM_OK)
@@ -26,7 +27,8 @@ static int plan_one(struct pm_trainer *t)
             return (int)p->sample;
     }
     t->planned++;
-    return pm_intent(t->worker, b->keys, b->n_keys, start, start + 1);
+    rc = pm_intent(t->worker, b->keys, b->n_keys, start, start + 1);
+    return rc == PM_OK ? pm_intent(t->worker, b->pushes, b->n_pushes, start, start + 1) : rc;
 }
 
 static int plan_ahead(struct pm_trainer *t)
@@ -79,10 +81,17 @@ static int room_for_updates(struct pm_trainer *t, const struct pm_batch *b)
     int rc = pm_wait(t->worker, t->pushed);
     if (rc != PM_OK)
         return rc;
-    uint32_t n = b->n_keys + b->n_samples;
+    uint32_t n = b->n_keys + b->n_samples + b->n_pushes;
     uint64_t most = t->node->config.with_values ? (uint64_t)n * t->node->layout->length_max : 0;
     rc = pm_grow(&t->push_keys, &t->push_capacity, n, sizeof *t->push_keys);
-    return rc == PM_OK ? pm_grow(&t->updates, &t->updates_capacity, most, sizeof(float)) : rc;
+    if (rc == PM_OK)
+        rc = pm_grow(&t->updates, &t->updates_capacity, most, sizeof(float));
+    if (rc != PM_OK || !t->node->traits.skips_negligible || !t->node->config.with_values)
+        return rc;
+    rc = pm_grow(&t->negligible, &t->negligible_capacity, n, sizeof *t->negligible);
+    if (rc == PM_OK && n > 0)
+        memset(t->negligible, 0, n);
+    return rc;
 }
 
 static void compute(struct pm_trainer *t, struct pm_step *step)
@@ -102,8 +111,28 @@ static void compute(struct pm_trainer *t, struct pm_step *step)
     t->steps++;
 }
 
-static int push_updates(struct pm_trainer *t, const struct pm_step *step)
+/* Closes the gaps that negligible updates leave. */
+static void leave_out(const struct pm_trainer *t, struct pm_step *step)
 {
+    uint32_t kept = 0;
+    const float *from = step->updates;
+    float *to = step->updates;
+    for (uint32_t i = 0; i < step->n_push; i++) {
+        uint32_t length = pm_stored(t->node, step->push_keys[i]);
+        if (!step->negligible[i]) {
+            memmove(to, from, length * sizeof *to);
+            to += length;
+            step->push_keys[kept++] = step->push_keys[i];
+        }
+        from += length;
+    }
+    step->n_push = kept;
+}
+
+static int push_updates(struct pm_trainer *t, struct pm_step *step)
+{
+    if (step->negligible)
+        leave_out(t, step);
     pm_ticket ticket = pm_push(t->worker, step->push_keys, step->n_push, step->updates);
     if (ticket < 0)
         return (int)ticket;
@@ -128,6 +157,8 @@ static int sub_epoch(struct pm_trainer *t)
 {
     int rc = pm_wait_all(t->worker);
     double late = time_is_up(t);
+    if (rc == PM_OK)
+        rc = pm_end_sub_epoch(t->worker);
     if (rc == PM_OK)
         rc = pm_reduce(t->worker, &late, 1);
     t->out_of_time = late > 0;
@@ -156,7 +187,8 @@ static int do_step(struct pm_trainer *t)
                            .samples = t->samples,
                            .sample_values = values ? t->sample_values : NULL,
                            .push_keys = t->push_keys,
-                           .updates = values ? t->updates : NULL};
+                           .updates = values ? t->updates : NULL,
+                           .negligible = values && t->node->traits.skips_negligible ? t->negligible : NULL};
     compute(t, &step);
     rc = push_updates(t, &step);
     t->computed++;
@@ -227,6 +259,8 @@ static int train_epoch(struct pm_trainer *t, uint32_t epoch)
         rc = run_batches(t);
     t->drain_ns = now(t);
     pm_pace_end(&t->pace, t->drain_ns);
+    if (rc == PM_OK)
+        rc = pm_end_sub_epoch(t->worker);
     if (rc == PM_OK)
         rc = pm_drain(t->worker);
     t->ended_ns = now(t);
@@ -309,6 +343,7 @@ static void free_trainer(struct pm_trainer *t)
     for (uint64_t i = 0; t->ring && i < t->ring_size; i++) {
         free(t->ring[i].batch.keys);
         free(t->ring[i].batch.localize);
+        free(t->ring[i].batch.pushes);
         free(t->ring[i].batch.item);
     }
     free(t->ring);
@@ -317,6 +352,7 @@ static void free_trainer(struct pm_trainer *t)
     free(t->updates);
     free(t->samples);
     free(t->push_keys);
+    free(t->negligible);
     free(t->times_before);
     free(t->ws);
 }

@@ -29,7 +29,8 @@ struct pm_trainer {
     /* buffers of one step */
     float *values, *sample_values, *updates;
     pm_key *samples, *push_keys;
-    size_t values_capacity, sample_values_capacity, updates_capacity, samples_capacity, push_capacity;
+    uint8_t *negligible; /* marks of the step's updates, for policies that leave some out */
+    size_t values_capacity, sample_values_capacity, updates_capacity, samples_capacity, push_capacity, negligible_capacity;
     pm_ticket pushed; /* push of the previous step, whose buffers are still in use */
     uint64_t steps_before, steps_all; /* batches done in earlier epochs; of all epochs, for progress */
     int64_t progress_at_ns;
