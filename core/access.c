@@ -264,9 +264,11 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
 {
     struct pm_node *node = ctx->node;
     struct pm_worker *w = &node->workers[waiter->ref.worker];
+    uint64_t kicks = pm_kicks(node);
     struct pm_slot *slot = pm_slot_open(ctx, waiter->key);
     bool here = slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING;
     enum pm_verdict v = node->traits.shared_memory ? pm_judge(ctx, w, waiter->key, slot, waiter->kind) : PM_ASK;
+    bool leads = v == PM_ASK || (v == PM_WAIT && slot->state != PM_SLOT_ARRIVING); /* arrivals have an order of their own */
     pm_node_id to = PM_NODE_NONE;
     if (v == PM_USE) {
         pm_serve_waiter(ctx, slot, waiter);
@@ -279,17 +281,21 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
     pm_slot_close(ctx, slot);
     if (v == PM_ASK)
         pm_send_waiter(ctx, waiter, to);
+    if (waiter->kind != PM_OP_PULL)
+        pm_order_pushed(ctx, w);
+    if (v == PM_WAIT && pm_kicks(node) != kicks)
+        pm_queue_retry(ctx, waiter->key); /* a kick came between the question and the queueing */
     free(waiter);
-    return v == PM_ASK;
+    return leads;
 }
 
 /* How many entries from the first fit a message: both the request and its reply stay below max_message. */
 static uint32_t fitting(const struct pm_node *node, const struct pm_entry *entries, uint32_t n)
 {
-    uint64_t bytes = PM_WIRE_BYTES;
+    uint64_t room = node->traits.filter_bytes, bytes = PM_WIRE_BYTES + room;
     uint32_t i = 0;
     for (; i < n; i++) {
-        bytes += sizeof(pm_key) + 4ull * pm_length(node, entries[i].key);
+        bytes += sizeof(pm_key) + 4ull * pm_length(node, entries[i].key) + (room > 0);
         if (i && bytes > node->config.max_message)
             break;
         if (!node->traits.group)
@@ -356,9 +362,9 @@ static bool wait_behind(struct access *a, struct pm_op *op, struct pm_entry_ref 
 }
 
 /* Settles one missed key under its latch: served after all, queued here (entries from the end), or to be asked for, which
- * leaves its destination in the miss. */
+ * leaves its destination in the miss. *in_order: later operations need not wait for this one, the slot keeps the order. */
 static int settle_miss(struct access *a, struct pm_miss *m, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
-                       enum pm_verdict *verdict)
+                       enum pm_verdict *verdict, bool *in_order)
 {
     struct pm_node *node = a->ctx->node;
     bool shared = node->traits.shared_memory || a->model;
@@ -367,6 +373,7 @@ static int settle_miss(struct access *a, struct pm_miss *m, struct pm_op *op, st
     if (slot)
         pm_slot_lock(&node->slots, slot);
     enum pm_verdict v = slot && shared ? try_slot(a, m->key, slot, m->place) : PM_ASK;
+    *in_order = v == PM_USE || (v == PM_WAIT && slot->state == PM_SLOT_ARRIVING);
     if (v == PM_ASK) {
         m->to = first_stop(a, m->key, slot);
         a->how[PM_HOW_REMOTE]++;
@@ -389,17 +396,18 @@ static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref
     for (uint32_t i = 0; i < a->n_misses; i++) {
         struct pm_miss *m = &a->ctx->scratch->misses[i];
         enum pm_verdict v;
+        bool in_order;
         m->to = PM_NODE_NONE;
         if (a->ordered && !m->leads && wait_behind(a, op, ref, &n_waiting, m))
             continue;
-        int rc = settle_miss(a, m, op, ref, &n_waiting, &v);
+        int rc = settle_miss(a, m, op, ref, &n_waiting, &v, &in_order);
         if (rc != PM_OK)
             return rc;
         *n_served += v == PM_USE;
         if (v == PM_WAIT && pm_kicks(a->ctx->node) != kicks)
             pm_queue_retry(a->ctx, m->key); /* a kick came between the question and the queueing */
-        if (a->ordered && v != PM_ASK)
-            pm_order_done(a->ctx, a->worker, m->key); /* in order by the slot from here on */
+        if (a->ordered && in_order)
+            pm_order_done(a->ctx, a->worker, m->key);
     }
     return PM_OK;
 }

@@ -35,6 +35,7 @@ void pm_unsent(struct pm_ctx *ctx, const struct pm_message *m, uint32_t n)
     const struct pm_wire *w = &m->wire;
     PM_ASSERT(w->kind == PM_MSG_ACCESS && w->op == PM_OP_PUSH && w->origin == ctx->node->config.id);
     struct pm_entry_ref ref = {.worker = w->worker, .op = w->request & 0xffff};
+    ref.generation = ctx->node->workers[w->worker].requests->slots[ref.op].generation;
     pm_count(&ctx->counters.updates_pushed, -(uint64_t)n);
     pm_op_settle(ctx, &ref, n);
 }

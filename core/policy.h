@@ -52,7 +52,8 @@ struct pm_traits {
     bool gate_replicas;  /* ask usable() before a replica serves (else a ready one serves, an unready one is asked for) */
     bool gate_absent;    /* ask usable() about keys of which the node has nothing (else they are asked for) */
     bool track_changes;  /* core lists changed main copies, for exchange or pm_visit_changed */
-    bool pushes_values;  /* owners send values that nobody asked for (pm_push_value); stamps rise with a key's main copy */
+    bool pushes_values;  /* owners send values that nobody asked for (pm_push_value); stamps rise with a key's main copy, and
+                            no replica is dropped */
     bool ranges;         /* key k of K has its home at node k * N / K (else at hash(k) mod N) */
     bool relocates;      /* keys can change their owner: core keeps the directory of owners at the homes */
     bool location_cache; /* with relocates: accesses go to the last owner that was heard of, not to the home */
@@ -64,10 +65,12 @@ struct pm_traits {
     bool aggregates;     /* owners apply, key by key, the sum of all workers' pushes of one clock */
     uint32_t delay;      /* with aggregates: a worker at clock c reads what all pushes of clocks < c - delay have made */
     bool skips_negligible; /* updates that the workload calls negligible are not pushed */
+    uint32_t filter_bytes; /* by which filter_out may make a message longer, and a byte for each key */
     uint32_t max_nodes;  /* 0 = any; 1 = this policy always runs on one node */
     size_t key_bytes;    /* zeroed private bytes with every slot that has a value (pm_key_private) */
-    /* With relocates and promise_async from PM_PRAM on, core holds an operation on a key back while a remote one of the same
-     * worker on that key is unanswered. (Static allocation keeps their order by the channels'.) */
+    /* With promise_async from PM_PRAM on, where keys move or operations wait at replicas, core holds an operation on a key back
+     * while one of the same worker on that key is unanswered or waits. (Static allocation keeps their order by the
+     * channels'.) With min_clock a worker's clock does not rise while a push of it is held back. */
     enum pm_consistency promise_sync, promise_async;
 };
 
@@ -244,7 +247,7 @@ void pm_exchange(struct pm_ctx *ctx);
 typedef void (*pm_visit_fn)(struct pm_ctx *ctx, void *arg, pm_key key, struct pm_slot *slot);
 void pm_visit_changed(struct pm_ctx *ctx, pm_visit_fn visit, void *arg);
 /* In pm_visit_changed: sends the value to a node (not to self) as if it had asked for it, with a stamp. A value with a lower
- * stamp than that of the replica there is ignored, and so are values for keys of which it has none. */
+ * stamp than that of the replica there is ignored. Only to nodes that have asked for a refresh of this key once. */
 void pm_push_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_id to, uint64_t stamp);
 /* Outside any latch: tells a node (not self) a number, behind all values answered or pushed to it so far by any context.
  * Needs traits.pushes_values. */

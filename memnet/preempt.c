@@ -79,6 +79,15 @@ static void hint(struct pm_ctx *ctx, void *state, struct pm_worker *worker, cons
     interrupt(ctx);
 }
 
+static bool merge(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, uint64_t number, enum pm_op_kind op,
+                  const float *update)
+{
+    interrupt(ctx);
+    bool kept = inner->merge(ctx, state, key, slot, number, op, update);
+    interrupt(ctx);
+    return kept;
+}
+
 static void drain(struct pm_ctx *ctx, void *state)
 {
     interrupt(ctx);
@@ -116,6 +125,8 @@ void preempt_policy(const struct pm_policy *policy, struct pm_policy *out)
 {
     inner = policy;
     *out = *policy;
+    if (policy->merge)
+        out->merge = merge;
     if (policy->usable)
         out->usable = usable;
     out->route = route;

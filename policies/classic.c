@@ -2,9 +2,11 @@
 /* classic: static allocation, remote access grouped by destination. Stands for PS-Lite (fast_local=0: even local accesses
  * go through the communicator) and for a classic parameter server with fast local access (fast_local=1). */
 #include "core/policy.h"
+#include "policies/placement.h"
 
 static const struct pm_option options_table[] = {
     {.name = "fast_local", .type = PM_OPT_BOOL, .def = "1", .help = "workers access keys of their own node directly"},
+    PLACEMENT_OPTION("hash"),
     {0},
 };
 
@@ -13,6 +15,7 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
 {
     (void)node, (void)state, (void)err;
     traits->group = true;
+    traits->ranges = placement_by_ranges(options);
     traits->shared_memory = pm_values_bool(options, "fast_local");
     traits->promise_sync = traits->promise_async = PM_SEQUENTIAL;
     return PM_OK;

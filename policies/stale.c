@@ -218,18 +218,14 @@ static enum pm_serve serve(struct pm_ctx *ctx, void *state, pm_key key, const st
     return PM_SERVE_VALUE;
 }
 
-/* sync=server: the first refresh of a key subscribes the node. */
+/* sync=server: the refresh of a key, which comes once, subscribes the node. */
 static void interest(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, pm_node_id from, bool on)
 {
     const struct stale *s = state;
-    (void)key;
-    if (!s->server)
-        return;
-    uint64_t *subscribed = pm_key_private(ctx, slot), bit = UINT64_C(1) << from % NODES_PER_WORD;
-    if (on)
-        subscribed[from / NODES_PER_WORD] |= bit;
-    else
-        subscribed[from / NODES_PER_WORD] &= ~bit;
+    (void)key, (void)on;
+    uint64_t *subscribed = pm_key_private(ctx, slot);
+    if (s->server)
+        subscribed[from / NODES_PER_WORD] |= UINT64_C(1) << from % NODES_PER_WORD;
 }
 
 static void push_to_subscribers(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot)

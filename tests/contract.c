@@ -13,6 +13,9 @@ static const struct {
     const char *policy, *options;
 } variants[] = {
     {"classic", "fast_local=0"},
+    {"bounded", "delay=1"},
+    {"bounded", "delay=inf,placement=hash,keys=0,range_clocks=0"},
+    {"classic", "placement=range"},
     {"full", "syncs_per_second=0"},
     {"full", "syncs_per_second=100000"},
     {"lapse", "location_cache=1"},

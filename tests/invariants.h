@@ -24,6 +24,7 @@ struct invariants {
     uint64_t every; /* the whole model is looked at after every so many events, touched keys after each */
     uint32_t nodes;
     uint64_t skipped;
+    uint64_t sealed; /* pushes in flight that only their receiver can read: sums of the keys are not known then */
     /* per key */
     uint64_t *version; /* of its main copy as last seen */
     struct tally *tallies;
