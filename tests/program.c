@@ -51,6 +51,7 @@ struct runner {
     struct pm_rng rng;
     uint32_t rank, n_open;
     uint64_t n_begun;
+    pm_key last_key;
     bool ordered; /* asynchronous operations keep their order per key */
     double *own, *seen, *assigned;
     struct open_op *open[OPEN_MAX],
@@ -139,10 +140,13 @@ static int finish_all(struct runner *r)
 
 /* ---- single steps ---- */
 
+/* Often the same again, so that operations on one key are open together. */
 static pm_key random_key(struct runner *r)
 {
     uint64_t counters = r->world->n_keys - SET_KEYS;
-    return pm_rng_below(&r->rng, pm_rng_below(&r->rng, 2) ? counters : counters / 4 + 1);
+    if (pm_rng_below(&r->rng, 3))
+        r->last_key = pm_rng_below(&r->rng, pm_rng_below(&r->rng, 2) ? counters : counters / 4 + 1);
+    return r->last_key;
 }
 
 static struct open_op *new_op(struct runner *r, enum pm_op_kind kind)
