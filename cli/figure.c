@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* pmlab figure: runs what is not in the database yet, writes data and script, draws.
  *
- * A figure's runs are all combinations of the values in [vary], each with the [options] and then with what
- * the user's command line says. Runs are the same when their config_hash is. */
+ * A figure's runs are all combinations of the values in [vary], each with the [options], those of its policy, and then with
+ * what the user's command line says. Runs are the same when their config_hash is. */
 #define _GNU_SOURCE /* asprintf */
 #include <errno.h>
 #include <inttypes.h>
@@ -36,15 +36,33 @@ static size_t combinations(const struct cli_plot *plot)
     return n;
 }
 
+static const char *value_in(const struct cli_plot *plot, size_t combination, const char *name)
+{
+    for (size_t i = 0; i < plot->n_options; i++) {
+        const struct cli_plot_option *option = &plot->options[i];
+        if (strcmp(option->name, name) == 0)
+            return option->values[combination % option->n];
+        combination /= option->n;
+    }
+    return "";
+}
+
+static bool is_for(const struct cli_plot_option *option, const char *policy)
+{
+    return option->policy == NULL ||
+           (strlen(option->policy) == strcspn(policy, ":") && strncmp(option->policy, policy, strlen(option->policy)) == 0);
+}
+
 /* The options of one combination as arguments; free each. */
 static size_t arguments_of(const struct cli_plot *plot, size_t combination, char **argv)
 {
     size_t n = 0;
+    const char *policy = value_in(plot, combination, "policy");
     for (size_t i = 0; i < plot->n_options; i++) {
         const struct cli_plot_option *option = &plot->options[i];
         const char *value = option->values[combination % option->n];
         combination /= option->n;
-        if (asprintf(&argv[n], "--%s=%s", option->name, value) >= 0)
+        if (is_for(option, policy) && asprintf(&argv[n], "--%s=%s", option->name, value) >= 0)
             n++;
     }
     return n;

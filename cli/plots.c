@@ -119,14 +119,15 @@ int cli_write_text(const char *path, const char *text, struct pm_error *err)
     return bad ? pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno)) : PM_OK;
 }
 
-static bool add_option(struct cli_plot *plot, const char *name, const char *value, bool vary)
+static bool add_option(struct cli_plot *plot, const char *name, const char *value, bool vary, const char *policy)
 {
     if (plot->n_options == CLI_PLOT_OPTIONS_MAX)
         return false;
     struct cli_plot_option *option = &plot->options[plot->n_options++];
     option->name = strdup(name);
     option->text = strdup(value);
-    if (option->name == NULL || option->text == NULL)
+    option->policy = policy != NULL ? strdup(policy) : NULL;
+    if (option->name == NULL || option->text == NULL || (policy != NULL && option->policy == NULL))
         return false;
     if (!vary) {
         option->values[option->n++] = option->text;
@@ -146,7 +147,9 @@ static int on_line(void *user, const char *section, const char *name, const char
 {
     struct cli_plot *plot = user;
     if (strcmp(section, "options") == 0 || strcmp(section, "vary") == 0)
-        return add_option(plot, name, value, section[0] == 'v');
+        return add_option(plot, name, value, section[0] == 'v', NULL);
+    if (strncmp(section, "policy ", 7) == 0)
+        return add_option(plot, name, value, false, section + 7);
     char **text = strcmp(name, "title") == 0     ? &plot->title
                   : strcmp(name, "answers") == 0 ? &plot->answers
                                                  : NULL;
@@ -178,7 +181,7 @@ static int read_parts(struct cli_plot *plot, struct pm_error *err)
     free(ini);
     if (line != 0)
         return pm_error_set(err, PM_E_FILE,
-                            "%s/figure.ini:%d: neither title, answers, nor a line of [options] or [vary]",
+                            "%s/figure.ini:%d: neither title, answers, nor a line of [options], [vary] or [policy NAME]",
                             plot->folder, line);
     if (plot->title == NULL)
         return pm_error_set(err, PM_E_FILE, "%s/figure.ini: has no title", plot->folder);
@@ -243,6 +246,7 @@ int cli_plot_open(struct cli_plot *plot, const char *name, struct pm_error *err)
 void cli_plot_close(struct cli_plot *plot)
 {
     for (size_t i = 0; i < plot->n_options; i++) {
+        free(plot->options[i].policy);
         free(plot->options[i].name);
         free(plot->options[i].text);
     }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Figures: a folder with figure.ini (title, runs), query.sql (their data) and plot.gp (their picture). Used
- * by one thread. */
+ * by one thread.
+ *
+ * figure.ini has the lines `title` and `answers`, and sections: [options] of all runs; [vary], every combination of whose
+ * values, divided by blanks, is a run; [policy NAME], options of that policy's runs alone. Of two lines for one option the later
+ * one counts, and what the user's command line says counts more. */
 #ifndef CLI_PLOTS_H
 #define CLI_PLOTS_H
 
@@ -13,8 +17,9 @@
 
 enum { CLI_PLOT_OPTIONS_MAX = 64, CLI_PLOT_VALUES_MAX = 64 };
 
-/* One line of [options] or [vary]: name and its values, of which an option has one. */
+/* One line of [options], [vary] or [policy NAME]: name and its values, of which only [vary] has several. */
 struct cli_plot_option {
+    char *policy; /* bare name of the policy that it is for; NULL: all */
     char *name;
     char *text; /* the values, cut apart */
     const char *values[CLI_PLOT_VALUES_MAX];

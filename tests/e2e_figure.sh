@@ -36,6 +36,18 @@ good figure ./mine --db f.db --output out.d --terminal dumb
 (cd out.d && gnuplot -e 'set terminal dumb' mine.gp >/dev/null 2>../err) ||
     wrong "the script alone: $(cat err)"
 
+# Options of one policy; those of the command line count more.
+mkdir -p own
+sed 's/^nodes = .*/nodes = 1/' mine/figure.ini >own/figure.ini
+printf '[policy kv]\nepochs = 2\nworkload.steps = 5\n' >>own/figure.ini
+cp mine/query.sql mine/plot.gp own/
+epochs() { sql own.db "SELECT group_concat(policy || epochs || workload_options) FROM (SELECT *, (SELECT count(*) FROM epoch e
+    WHERE e.run_id = r.run_id) AS epochs FROM run r WHERE run_id > $1 ORDER BY policy)"; }
+good figure ./own --db own.db --output out.d --quiet
+is "epochs and steps" "$(epochs 0)" classic1keys=20,steps=3,kv2keys=20,steps=5,single1keys=20,steps=3
+good figure ./own --db own.db --output out.d --quiet --workload.steps 4 --epochs 3
+is "epochs and steps that were asked for" "$(epochs 3)" classic3keys=20,steps=4,kv3keys=20,steps=4,single3keys=20,steps=4
+
 # What is wrong with a figure is one line.
 bad 3 'nope/figure.ini' figure ./nope
 echo 'what = 1' >>mine/figure.ini
