@@ -119,6 +119,12 @@ static const struct {
      "SELECT kind, sum(count) AS count, sum(bytes) AS bytes FROM message WHERE run_id = ? GROUP BY kind"
      " ORDER BY bytes DESC, kind",
      false},
+    {"Filters: bytes of messages before and after each, in the order in which they work",
+     "SELECT filter, filtered_kind AS kind, sum(filtered_messages) AS messages, sum(bytes_before) AS before,"
+     " sum(bytes_after) AS after, round(100 - 100.0 * sum(bytes_after) / sum(bytes_before), 1) AS percent_saved"
+     " FROM filter WHERE run_id = ? GROUP BY filter, filtered_kind"
+     " ORDER BY CASE filter WHEN 'kkt' THEN 1 WHEN 'threshold' THEN 2 WHEN 'keys' THEN 3 ELSE 4 END, filtered_kind",
+     false},
     {"Latencies",
      "WITH l AS (SELECT *, sum(occurrences) OVER (PARTITION BY quantity ORDER BY bucket) AS upto,"
      "  sum(occurrences) OVER (PARTITION BY quantity) AS total FROM latency WHERE run_id = ?)"

@@ -112,13 +112,18 @@ static void compute(struct pm_trainer *t, struct pm_step *step)
 }
 
 /* Closes the gaps that negligible updates leave. */
-static void leave_out(const struct pm_trainer *t, struct pm_step *step)
+static void leave_out(struct pm_trainer *t, struct pm_step *step)
 {
     uint32_t kept = 0;
     const float *from = step->updates;
     float *to = step->updates;
+    uint64_t before = 0, after = 0; /* what goes to other nodes */
     for (uint32_t i = 0; i < step->n_push; i++) {
         uint32_t length = pm_stored(t->node, step->push_keys[i]);
+        bool here = pm_owner_at_start(t->node, step->push_keys[i]) == t->node->config.id;
+        uint32_t bytes = here ? 0 : (uint32_t)sizeof(pm_key) + 4 * length;
+        before += bytes;
+        after += step->negligible[i] ? 0 : bytes;
         if (!step->negligible[i]) {
             memmove(to, from, length * sizeof *to);
             to += length;
@@ -127,6 +132,7 @@ static void leave_out(const struct pm_trainer *t, struct pm_step *step)
         from += length;
     }
     step->n_push = kept;
+    pm_filtered(&t->worker->ctx, PM_FILTER_KKT, PM_MSG_ACCESS, before, after);
 }
 
 static int push_updates(struct pm_trainer *t, struct pm_step *step)

@@ -37,6 +37,20 @@ static int insert_kinds(struct results_db *db, int64_t run_id, const struct pm_r
     return rc;
 }
 
+static int insert_filters(struct results_db *db, int64_t run_id, const struct pm_record *r, struct pm_error *err)
+{
+    int rc = PM_OK;
+    for (int i = 0; i < 2 * PM_FILTERS && rc == PM_OK; i++) {
+        const struct pm_filter_counts *c = &r->u.node.counters.filters[i / 2][i % 2];
+        if (c->messages != 0)
+            rc = results_run_statement(db, err, "INSERT INTO filter VALUES(?, ?, ?, ?, ?, ?, ?, ?)", "iiissiii", run_id,
+                                       (int64_t)r->epoch, (int64_t)r->u.node.node, pm_filter_name((enum pm_filter)(i / 2)),
+                                       pm_message_kind_name(i % 2 ? PM_MSG_REPLY : PM_MSG_ACCESS), (int64_t)c->messages,
+                                       (int64_t)c->bytes_before, (int64_t)c->bytes_after);
+    }
+    return rc;
+}
+
 /* The counts of node_epoch in the order of the table's columns, from local_reads to rounds. */
 static const size_t counts[] = {
 #define AT(field) offsetof(struct pm_counters, field)
@@ -86,7 +100,10 @@ static int insert_node(struct results_db *db, int64_t run_id, const struct pm_re
     PM_ASSERT(column == sqlite3_bind_parameter_count(row) + 1);
     rc = results_step(db, row, err);
     sqlite3_finalize(row);
-    return rc == SQLITE_DONE ? insert_kinds(db, run_id, r, err) : rc;
+    if (rc != SQLITE_DONE)
+        return rc;
+    rc = insert_kinds(db, run_id, r, err);
+    return rc == PM_OK ? insert_filters(db, run_id, r, err) : rc;
 }
 
 static int insert_latency(struct results_db *db, int64_t run_id, const struct pm_record *r,

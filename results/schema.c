@@ -53,6 +53,10 @@ const char results_schema_tables[] =
     "CREATE TABLE message("
     "  " RUN_ID ", " EPOCH ", " NODE ", kind TEXT NOT NULL," COUNT("count") COUNT("bytes")
     KEY("run_id, epoch, node, kind")
+    "CREATE TABLE filter("
+    "  " RUN_ID ", " EPOCH ", " NODE ", filter TEXT NOT NULL, filtered_kind TEXT NOT NULL,"
+    COUNT("filtered_messages") COUNT("bytes_before") COUNT("bytes_after")
+    KEY("run_id, epoch, node, filter, filtered_kind")
     "CREATE TABLE latency("
     "  " RUN_ID ", quantity TEXT NOT NULL, bucket INTEGER NOT NULL, unit TEXT NOT NULL,"
     "  lower_bound REAL NOT NULL, upper_bound REAL NOT NULL," COUNT("occurrences")
@@ -127,6 +131,7 @@ const struct results_digested results_digested[] = {
     {"epoch", "epoch"},
     {"node_epoch", "epoch, node"},
     {"message", "epoch, node, kind"},
+    {"filter", "epoch, node, filter, filtered_kind"},
     {"latency", "quantity, bucket"},
     {"quality", "epoch, metric"},
     {"key_event", "key, time_s, node, event"},

@@ -110,6 +110,8 @@ static void record_node(struct results_recorder *r, uint32_t epoch, uint32_t nod
     c->kind_bytes[PM_MSG_ACCESS] = 60;
     c->kind_count[PM_MSG_REPLY] = 2;
     c->kind_bytes[PM_MSG_REPLY] = 40;
+    c->filters[PM_FILTER_KEYS][0] = (struct pm_filter_counts){.messages = 3, .bytes_before = 90, .bytes_after = 60};
+    c->filters[PM_FILTER_COMPRESS][1] = (struct pm_filter_counts){.messages = 2, .bytes_before = 50, .bytes_after = 40};
     record.u.node.memory_bytes = 4096;
     results_record(r, &record);
     record = (struct pm_record){.kind = PM_RECORD_WORKER, .epoch = epoch};
@@ -196,6 +198,9 @@ static void rows_of_a_run(void **state)
     assert_string_equal(
         ask("SELECT group_concat(kind || count || bytes) FROM message WHERE node = 0 AND epoch = 0"),
         "access560,reply240");
+    assert_string_equal(ask("SELECT group_concat(filter || filtered_kind || filtered_messages || ' ' || bytes_before || ' ' ||"
+                            " bytes_after) FROM filter WHERE node = 1 AND epoch = 1"),
+                        "compressreply2 50 40,keysaccess3 90 60");
     assert_string_equal(
         ask("SELECT sum(occurrences) || ' ' || min(lower_bound) || ' ' || max(unit) FROM latency"),
         "4 5.0e-09 s");
