@@ -42,6 +42,7 @@ struct litmus_program {
 
 /* Makes the program of a number for a cluster of nodes x workers <= HISTORY_RANKS. */
 void litmus_make(uint64_t number, uint32_t nodes, uint32_t workers, struct litmus_program *program);
+/* NULL: there are not so many. */
 const char *litmus_shape_name(uint32_t shape);
 static inline bool litmus_asynchronous(uint64_t number)
 {

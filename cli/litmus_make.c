@@ -201,7 +201,7 @@ enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 const char *litmus_shape_name(uint32_t shape)
 {
-    return shapes[shape].name;
+    return shape < SHAPES ? shapes[shape].name : NULL;
 }
 
 /* ---- a program ---- */
