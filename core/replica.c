@@ -180,6 +180,7 @@ void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
     struct pm_node *node = ctx->node;
     PM_ASSERT(slot->state == PM_SLOT_REPLICA && !(slot->flags & PM_SLOT_REFRESHING),
               "a replica with an unanswered refresh is not dropped");
+    PM_ASSERT(!node->traits.pushes_values, "values for the replica may be on their way");
     ship(ctx, key, slot, PM_ROUND_OVER, 0);
     pm_slot_detach(&node->slots, key, slot);
     pm_count(&ctx->counters.replicas_dropped, 1);
@@ -335,6 +336,8 @@ static int check_round(const struct pm_node *node, struct pm_message *m, struct 
     const pm_key *keys = pm_message_keys(m);
     const uint32_t *flags = pm_message_meta(m);
     uint64_t floats = 0;
+    if (m->wire.source == node->config.id)
+        return pm_bad(err, m, "source");
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         if (keys[i] >= node->layout->n_keys)
             return pm_bad(err, m, "key");
@@ -413,14 +416,10 @@ static void install(struct pm_ctx *ctx, pm_key key, uint64_t stamp, uint32_t seq
 {
     struct pm_node *node = ctx->node;
     struct pm_slot *slot = pm_slots_find(&node->slots, key);
-    bool pushes = node->traits.pushes_values;
-    if (pushes && !slot)
-        return; /* nobody here has use for it any more */
+    bool queued = false;
     pm_slot_lock(&node->slots, slot);
     /* Contexts of the owner put together messages at the same time, so an older value may be in the later one. */
-    bool old = pushes && (slot->flags & PM_SLOT_READY) && stamp < slot->version;
-    bool queued = false;
-    if (slot->state == PM_SLOT_REPLICA && !old) {
+    if (!node->traits.pushes_values || !(slot->flags & PM_SLOT_READY) || stamp >= slot->version) {
         take_value(ctx, key, slot, stamp, sequence, values);
         queued = slot->flags & PM_SLOT_QUEUED;
         slot->flags &= (uint8_t)~PM_SLOT_QUEUED;
@@ -430,20 +429,17 @@ static void install(struct pm_ctx *ctx, pm_key key, uint64_t stamp, uint32_t seq
         pm_queue_retry(ctx, key);
 }
 
-/* May the sender give this node a value of the key? Only its owner may, when asked, or where owners push values. */
+/* May the sender give this node a value of the key? Only its owner may: when asked, or, where owners push values, from then on. */
 static bool expected(const struct pm_node *node, pm_key key, pm_node_id from)
 {
     struct pm_slot *slot = pm_slots_find(&node->slots, key);
-    if (from == node->config.id || from != pm_owner_at_start(node, key))
-        return false;
-    if (node->traits.pushes_values)
-        return true;
-    if (!slot)
+    if (!slot || from != pm_owner_at_start(node, key))
         return false;
     pm_slot_lock(&node->slots, slot);
+    bool pushed = node->traits.pushes_values && slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_READY);
     bool awaits = slot->flags & PM_SLOT_REFRESHING;
     pm_slot_unlock(&node->slots, slot);
-    return awaits;
+    return awaits || pushed;
 }
 
 static int check_answer(const struct pm_node *node, struct pm_message *m, struct pm_error *err)

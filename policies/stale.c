@@ -130,8 +130,9 @@ static uint64_t known(const struct pm_node *node)
 /* A cached value that contains every update before clock `has`, and came at this time, is read at this clock. */
 static void record(struct pm_ctx *ctx, pm_clock clock, pm_clock has, int64_t since_ns)
 {
+    int64_t now_ns = pm_transition_ns(ctx); /* another context may have taken in a newer one since */
     pm_record(ctx, PM_Q_STALENESS_CLOCKS, clock > has ? clock - has : 0);
-    pm_record(ctx, PM_Q_STALENESS_TIME, pm_transition_ns(ctx) - since_ns);
+    pm_record(ctx, PM_Q_STALENESS_TIME, now_ns > since_ns ? now_ns - since_ns : 0);
 }
 
 static int64_t came_ns(struct pm_ctx *ctx, const struct pm_slot *slot)
