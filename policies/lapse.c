@@ -10,7 +10,7 @@
 /* Keys that a worker will access from its clock `start` on. */
 struct intent {
     struct intent *next;
-    pm_clock start, end;
+    pm_clock start;
     size_t n;
     pm_key keys[];
 };
@@ -77,12 +77,11 @@ static void fini(struct pm_node *node, void *state)
 }
 
 /* Keeps an intent for later, behind those that begin no later: usually the last place. */
-static void keep(struct lapse_worker *w, const pm_key *keys, size_t n, pm_clock start, pm_clock end)
+static void keep(struct lapse_worker *w, const pm_key *keys, size_t n, pm_clock start)
 {
     struct intent *t = malloc(sizeof *t + n * sizeof *keys);
     PM_ASSERT(t, "out of memory for an intent of %zu keys", n);
     t->start = start;
-    t->end = end;
     t->n = n;
     memcpy(t->keys, keys, n * sizeof *keys);
     struct intent **at = &w->first;
@@ -101,10 +100,11 @@ static void hint(struct pm_ctx *ctx, void *state, struct pm_worker *worker, cons
 {
     const struct lapse *l = state;
     pm_clock now = pm_worker_clock(worker);
-    if (start == PM_CLOCK_NOW || (start <= now + l->ahead && now < end))
+    bool never = start != PM_CLOCK_NOW && (start >= end || end <= now);
+    if (!never && start <= now + l->ahead)
         pm_localize_keys(ctx, keys, n);
-    else if (now < end && start < end)
-        keep(&l->workers[pm_worker_index(worker)], keys, n, start, end);
+    else if (!never)
+        keep(&l->workers[pm_worker_index(worker)], keys, n, start);
 }
 
 static void add_due(struct lapse_worker *w, size_t *n_due, const struct intent *t)
@@ -128,8 +128,7 @@ static void advance(struct pm_ctx *ctx, void *state, struct pm_worker *worker, p
     size_t n_due = 0;
     while (w->first && w->first->start <= c + l->ahead) {
         struct intent *t = w->first;
-        if (c < t->end)
-            add_due(w, &n_due, t);
+        add_due(w, &n_due, t);
         w->first = t->next;
         free(t);
     }
