@@ -173,7 +173,7 @@ static int replay(struct consistency *c)
     if (!cli_given(c->args, "backends"))
         backends = 1;
     if (c->whole_table || c->n_rows != 1 || backends != 1)
-        return cli_complain(PM_E_OPTION, "option \"replay\": needs one --policy and at most one of --backends");
+        return cli_complain(PM_E_OPTION, "option \"replay\": needs one --policy, and one of the backends");
     struct litmus_board *board = litmus_board_new(consistency_rounds(backend));
     if (board == NULL)
         return cli_complain(PM_E_MEMORY, "consistency: out of memory");
@@ -256,18 +256,15 @@ static int measure(struct consistency *c, struct consistency_result *results)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     unsigned jobs = cli_given(c->args, "jobs") || cores < 1 ? (unsigned)cli_count(c->args, "jobs") : (unsigned)cores;
     int code = consistency_run_units(c->rows, c->units, c->n_units, jobs, cli_flag(c->args, "quiet"), &err);
-    gather(c, results);
-    if (code == PM_E_INTERRUPTED || (code != PM_OK && c->n_rows == 0))
+    if (code != PM_OK)
         return cli_complain(code, err.text);
+    gather(c, results);
     if (cli_flag(c->args, "json"))
         consistency_print_json(c->rows, results, c->n_rows, stdout);
     else if (!cli_flag(c->args, "quiet"))
         consistency_print(c->rows, results, c->n_rows, stdout);
     fflush(stdout);
-    size_t wrong = complain(c, results);
-    if (code != PM_OK)
-        return cli_complain(code, err.text);
-    return wrong > 0 ? 1 : 0;
+    return complain(c, results) > 0 ? 1 : 0;
 }
 
 static int check_size(const struct consistency *c, struct pm_error *err)
