@@ -90,7 +90,7 @@ struct lr_worker {
     float *slopes;        /* per row: derivative of its loss by the margin */
     float *curvatures;    /* per row: second derivative, or a bound of it */
     uint8_t *fresh;       /* per row: slope and curvature are those of the margin */
-    float *reach;         /* per row: sum of the absolute values in the present block; zeros in between */
+    double *reach;        /* per row: sum of the absolute values in the blocks worked on and not yet learnt */
     float *known;         /* per column: weight as it was pulled last */
     uint8_t *left_out;    /* per column: see lr_train.c */
 };

@@ -40,12 +40,12 @@ static void copy_keys(const struct lr_state *s, const struct lr_worker *w, uint3
 }
 
 /* At most: weights that have not changed and examples whose margin has not are passed over. Per entry 2 for the margin when
- * a weight is learnt; 2 for the gradient and 2 for the curvature, with its bound 2 more; 25 for each loss, and for each
- * slope with its curvature. */
+ * a weight is learnt; 2 for the gradient and 3 for the curvature when it is worked on; for the bound 1 more at both. 25 for
+ * each loss, and for each slope with its curvature. */
 static double count_flops(const struct lr_state *s, const struct lr_worker *w, uint64_t learnt, uint64_t worked)
 {
     double rows = (double)(worked < w->n_rows ? worked : w->n_rows);
-    return 2.0 * (double)learnt + (s->bound ? 6.0 : 4.0) * (double)worked +
+    return (s->bound ? 3.0 : 2.0) * (double)learnt + (s->bound ? 6.0 : 5.0) * (double)worked +
            25 * (rows + (double)w->n_rows / s->blocks);
 }
 

@@ -65,16 +65,19 @@ static void refresh(const struct lr_state *s, struct lr_worker *w, uint32_t row)
     w->fresh[row] = 1;
 }
 
-/* Adds the block's absolute values to each row's reach, or takes them away again. */
-static void sum_reach(const struct lr_matrix *m, struct lr_worker *w, uint64_t first, uint64_t end, bool add)
+/* Adds a block's absolute values to each row's reach (sign = 1), or takes them away again (-1). */
+static void add_reach(const struct lr_matrix *m, struct lr_worker *w, uint32_t block, int sign)
 {
-    for (uint64_t i = first; i < end; i++)
-        w->reach[m->rows[i]] = add ? w->reach[m->rows[i]] + fabsf(lr_entry(m, i)) : 0;
+    if (block == LR_NOTHING)
+        return;
+    uint64_t end = m->columns[lr_bucket(m, w->rank, block + 1)].first;
+    for (uint64_t i = m->columns[lr_bucket(m, w->rank, block)].first; i < end; i++)
+        w->reach[m->rows[i]] += sign * fabs((double)lr_entry(m, i));
 }
 
-/* Gradient and curvature of one weight over this worker's rows. With s->bound the weights of the block may all move at
- * once: of a row in which the block's values sum up to r each takes its share r |x| of the curvature (which is x^2 when
- * it is alone). */
+/* Gradient and curvature of one weight over this worker's rows. With s->bound all weights of this block and of those whose
+ * new weights are not here yet may move at once: of a row in which their absolute values sum up to r each takes its share
+ * r |x| of the curvature (which is x^2 when it is alone). */
 static void differentiate(const struct lr_state *s, struct lr_worker *w, uint64_t column, float *update)
 {
     const struct lr_matrix *m = &s->train;
@@ -85,7 +88,7 @@ static void differentiate(const struct lr_state *s, struct lr_worker *w, uint64_
         if (!w->fresh[row])
             refresh(s, w, row);
         gradient += (double)w->slopes[row] * x;
-        curvature += (double)w->curvatures[row] * fabs(x) * (s->bound ? (double)w->reach[row] : fabs(x));
+        curvature += (double)w->curvatures[row] * fabs(x) * (s->bound ? w->reach[row] : fabs(x));
     }
     update[0] = (float)(gradient / (double)m->n_rows);
     update[1] = (float)(curvature / (double)m->n_rows);
@@ -102,16 +105,13 @@ static void work(const struct lr_state *s, struct lr_worker *w, uint32_t block, 
 {
     const struct lr_matrix *m = &s->train;
     uint64_t own = lr_bucket(m, w->rank, 0), first = lr_bucket(m, w->rank, block);
-    uint64_t first_entry = m->columns[first].first, end_entry = m->columns[first + step->n_push].first;
     if (s->bound)
-        sum_reach(m, w, first_entry, end_entry, true);
+        add_reach(m, w, block, 1);
     for (uint32_t i = 0; i < step->n_push; i++) {
         differentiate(s, w, first + i, step->updates + (uint64_t)i * LR_VALUE_LENGTH);
         if (step->negligible != NULL)
             mark(w, first + i - own, &step->negligible[i]);
     }
-    if (s->bound)
-        sum_reach(m, w, first_entry, end_entry, false);
 }
 
 /* Over an epoch each row's loss is added once, at the margin that it then has. */
@@ -137,6 +137,8 @@ void lr_compute(const void *state, void *ws, struct pm_step *step)
     if (!s->task.with_values)
         return;
     learn(s, w, item->learnt, step->values);
+    if (s->bound)
+        add_reach(&s->train, w, item->learnt, -1);
     work(s, w, item->worked, step);
     step->loss = part_of_loss(s, w, item->visit);
 }
