@@ -105,6 +105,10 @@ static const struct {
      " sum(compute_s) AS compute_s, sum(wait_s) AS wait_s, sum(communicator_busy_s) AS busy_s,"
      " max(memory_bytes) AS memory_bytes FROM node_epoch WHERE run_id = ? GROUP BY node",
      false},
+    {"Relocations",
+     "SELECT node, sum(relocations_in) AS keys_in, sum(relocations_out) AS keys_out FROM node_epoch"
+     " WHERE run_id = ? GROUP BY node HAVING sum(relocations_in + relocations_out) > 0",
+     false},
     {"Workers: time over all epochs",
      "WITH w AS (SELECT sum(compute_s) AS c, sum(wait_s) AS i, sum(overhead_s) AS o FROM worker_epoch"
      "  WHERE run_id = ? GROUP BY node, worker),"
