@@ -125,7 +125,7 @@ static int first_failure(const struct pool *pool, struct pm_error *err)
         const struct consistency_unit *unit = &pool->units[i];
         if (unit->code == PM_OK || unit->code == PM_E_INTERRUPTED)
             continue;
-        return pm_error_set(err, unit->code, "%s: %s; repeat: pmlab consistency --policy %s --backends %s --replay %" PRIu64,
+        return pm_error_set(err, unit->code, "%s: %.240s; repeat: pmlab consistency --policy %s --backends %s --replay %" PRIu64,
                             pool->rows[unit->row].label, unit->text[0] ? unit->text : pm_strerror(unit->code),
                             pool->rows[unit->row].label, consistency_backend_names[unit->backend], unit->at);
     }

@@ -11,8 +11,8 @@ static const char key_names[HISTORY_KEYS + 1] = "xyz";
 
 bool consistency_promised(const struct consistency_row *row, int mode, enum history_level level)
 {
-    static const enum pm_consistency of_level[HISTORY_LEVELS] = {PM_EVENTUAL, PM_PRAM, PM_CAUSAL, PM_SEQUENTIAL,
-                                                                 PM_SEQUENTIAL + 1};
+    static const enum pm_consistency of_level[HISTORY_LEVELS] = {PM_EVENTUAL,   PM_PRAM, PM_PRAM, PM_CAUSAL,
+                                                                 PM_SEQUENTIAL, PM_SEQUENTIAL + 1};
     return (mode ? row->traits.promise_async : row->traits.promise_sync) >= of_level[level];
 }
 
@@ -71,8 +71,8 @@ void consistency_print_history(const struct history *h, FILE *out)
     for (uint32_t i = 0; i < h->n_ops; i++) {
         const struct history_op *op = &h->ops[i];
         op_text(h, op, text, sizeof text);
-        fprintf(out, "  worker %u (node %u)  %-28s [%" PRIu64 ", %" PRIu64 "]\n", op->worker,
-                op->worker / h->workers_per_node, text, op->invoked, op->responded);
+        fprintf(out, "  worker %u (node %u) clock %u  %-28s [%" PRIu64 ", %" PRIu64 "]\n", op->worker,
+                op->worker / h->workers_per_node, op->clock, text, op->invoked, op->responded);
     }
 }
 
@@ -88,7 +88,7 @@ static void print_final(const struct history *h, FILE *out)
         if (h->final[key] == all)
             continue;
         print_set(h, key, h->final[key], text, sizeof text);
-        fprintf(out, "  after the drain    %c: %s\n", key_names[key], text);
+        fprintf(out, "  after the drain            %c: %s\n", key_names[key], text);
     }
 }
 
@@ -130,7 +130,7 @@ static void print_table(const struct consistency_row *rows, const struct consist
     char cells[HISTORY_LEVELS][48];
     const char *row[HISTORY_LEVELS + 2] = {"policy", "operations"};
     memcpy(row + 2, history_level_names, sizeof history_level_names);
-    cli_table_begin(&table, "lllllll", row);
+    cli_table_begin(&table, "llllllll", row);
     for (size_t i = 0; i < n; i++)
         for (int mode = 0; mode < CONSISTENCY_MODES; mode++) {
             row[0] = rows[i].label;
@@ -205,7 +205,7 @@ static void json_history(const struct history *h, FILE *out)
         fprintf(out, "%s{\"worker\":%u,\"node\":%u,\"operation\":", i > 0 ? "," : "", op->worker,
                 op->worker / h->workers_per_node);
         json_text(text, out);
-        fprintf(out, ",\"invoked\":%" PRIu64 ",\"responded\":%" PRIu64 "}", op->invoked, op->responded);
+        fprintf(out, ",\"clock\":%u,\"invoked\":%" PRIu64 ",\"responded\":%" PRIu64 "}", op->clock, op->invoked, op->responded);
     }
 }
 

@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-const char *const history_level_names[HISTORY_LEVELS] = {"eventual", "PRAM", "causal", "sequential", "serializable"};
+const char *const history_level_names[HISTORY_LEVELS] = {"eventual", "PRAM/clock", "PRAM", "causal", "sequential", "serializable"};
 
 enum { WORDS = HISTORY_OPS / 64, ALL_KEYS = -1, ALL_WORKERS = -1 };
 
@@ -72,10 +72,10 @@ static bool ordered_at(const struct history_op *push, const struct history_op *p
 
 /* What makes the graphs differ. */
 struct question {
-    int key;              /* ALL_KEYS: transactions over all of them */
-    int reader;           /* whose reads miss pushes; ALL_WORKERS: everybody's */
-    bool others_read;     /* reads of other workers take part, with what they saw */
-    bool program_order;
+    int key;                 /* ALL_KEYS: transactions over all of them */
+    int reader;              /* whose reads miss pushes; ALL_WORKERS: everybody's */
+    bool others_read;        /* reads of other workers take part, with what they saw */
+    enum { UNORDERED, BY_CLOCK, BY_PROGRAM } order; /* of a worker's operations */
 };
 
 /* The questions of a level, one after the other; false when there are no more. */
@@ -84,7 +84,7 @@ static bool question_at(const struct history *h, enum history_level level, uint3
     *q = (struct question){.key = ALL_KEYS, .reader = ALL_WORKERS, .others_read = true};
     if (level == HISTORY_SERIALIZABLE)
         return i == 0;
-    q->program_order = true;
+    q->order = level == HISTORY_CLOCKED ? BY_CLOCK : BY_PROGRAM;
     if (level == HISTORY_SEQUENTIAL) {
         q->key = (int)i;
         return i < h->n_keys;
@@ -93,6 +93,14 @@ static bool question_at(const struct history *h, enum history_level level, uint3
     q->key = (int)(i / h->ranks);
     q->reader = (int)(i % h->ranks);
     return i < h->n_keys * h->ranks;
+}
+
+/* Does the order of one worker's operations put a before b? */
+static bool ordered(const struct history *h, const struct question *q, uint32_t a, uint32_t b)
+{
+    if (q->order == UNORDERED || h->ops[a].worker != h->ops[b].worker || a >= b)
+        return false;
+    return q->order == BY_PROGRAM || h->ops[a].clock < h->ops[b].clock;
 }
 
 static bool takes_part(const struct history_op *op, const struct question *q)
@@ -133,7 +141,7 @@ static void build(const struct history *h, const struct question *q, struct grap
         for (uint32_t j = i + 1; j < h->n_ops && has(g->there, i); j++) {
             if (!has(g->there, j))
                 continue;
-            if (q->program_order && h->ops[i].worker == h->ops[j].worker)
+            if (ordered(h, q, i, j))
                 add(g->edges[i], j);
             if (h->ops[i].kind != h->ops[j].kind)
                 relate(h, g, q, h->ops[i].kind == HISTORY_PUSH ? i : j, h->ops[i].kind == HISTORY_PUSH ? j : i);
@@ -244,7 +252,7 @@ static bool way_back(const struct graph *g, uint32_t start, uint32_t limit, uint
 static void explain(const struct history *h, const struct question *q, uint16_t a, uint16_t b, uint8_t *key, uint8_t *reason)
 {
     const struct history_op *first = &h->ops[a], *second = &h->ops[b];
-    if (q->program_order && first->worker == second->worker && a < b) {
+    if (ordered(h, q, a, b)) {
         *key = (uint8_t)q->key;
         *reason = HISTORY_PROGRAM;
         return;
@@ -317,8 +325,11 @@ static void select_parts(const struct history *h, const struct selection *s, str
             continue;
         const struct history_op *from = &h->ops[i];
         struct history_op *to = &out->ops[out->n_ops];
-        *to = (struct history_op){
-            .kind = from->kind, .worker = from->worker, .invoked = from->invoked, .responded = from->responded};
+        *to = (struct history_op){.kind = from->kind,
+                                  .worker = from->worker,
+                                  .clock = from->clock,
+                                  .invoked = from->invoked,
+                                  .responded = from->responded};
         for (int p = 0; p < from->n_parts; p++)
             if (s->keys[i] >> from->keys[p] & 1)
                 keep_part(to, from, p, left[from->keys[p]]);

@@ -29,6 +29,7 @@ struct history_op {
     uint8_t n_parts;
     uint8_t keys[HISTORY_KEYS];  /* of the parts, each once */
     uint64_t sets[HISTORY_KEYS]; /* pull: updates seen at that key; push: its one update there */
+    uint32_t clock;              /* of the worker when it invoked it */
     uint64_t invoked, responded; /* order numbers, over all workers */
 };
 
@@ -41,6 +42,7 @@ struct history {
 /* Each is checked by itself. Eventual to sequential: for each key alone. */
 enum history_level {
     HISTORY_EVENTUAL,
+    HISTORY_CLOCKED, /* PRAM, but program order counts between operations at different clocks only */
     HISTORY_PRAM,
     HISTORY_CAUSAL,
     HISTORY_SEQUENTIAL,

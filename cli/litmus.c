@@ -101,6 +101,7 @@ static int begin(struct runner *r, const struct litmus_step *s)
     float *values = r->floats + index * r->op_floats;
     *op = (struct history_op){.kind = s->kind == LITMUS_PUSH ? HISTORY_PUSH : HISTORY_PULL,
                               .worker = (uint8_t)pm_worker_rank(r->w),
+                              .clock = (uint32_t)pm_worker_clock(r->w),
                               .n_parts = s->n_keys};
     memcpy(op->keys, s->keys, s->n_keys);
     for (uint32_t i = 0; i < s->n_keys && s->kind == LITMUS_PUSH; i++) {

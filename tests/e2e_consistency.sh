@@ -11,9 +11,9 @@ few=${few:-400}
 good consistency --policy full:syncs_per_second=10000,kv --schedules "$few" --backends memnet,sim,real
 is "rows" "$(awk 'NR == 1 || /^(full|kv)[^,]*  / { print $1 }' out | paste -sd ' ')" \
     'policy full:syncs_per_second=10000 full:syncs_per_second=10000 kv kv'
-says '^policy +operations +eventual +PRAM +causal +sequential +serializable$'
-says '^full:syncs_per_second=10000 +sync +yes \([0-9]+\) +yes \([0-9]+\) +yes \([0-9]+\) +no +no$'
-says '^kv +async +yes \([0-9]+\) +yes \([0-9]+\) +yes \([0-9]+\) +yes \([0-9]+\) +no$'
+says '^policy +operations +eventual +PRAM/clock +PRAM +causal +sequential +serializable$'
+says '^full:syncs_per_second=10000 +sync +yes \([0-9]+\) +yes \([0-9]+\) +yes \([0-9]+\) +yes \([0-9]+\) +no +no$'
+says '^kv +async +yes \([0-9]+\) +yes \([0-9]+\) +yes \([0-9]+\) +yes \([0-9]+\) +yes \([0-9]+\) +no$'
 says '^full:syncs_per_second=10000, sync: not sequential \([0-9]+ of [0-9]+ schedules\), on (memnet|sim)$'
 is "store buffering takes four operations" "$(sed -n '/^full.* sync: not sequential/,/^$/p' out | grep -c '^  worker')" 4
 sed -n '/^full.* sync: not sequential/,/^$/p' out >finding
@@ -42,7 +42,7 @@ is "simulated schedules repeat" "$(cmp out before && echo same)" same
 # ---- JSON; another seed makes other schedules ----
 good consistency --policy kv,classic:fast_local=0 --schedules 64 --backends memnet --json
 is "JSON" "$(sql :memory: "SELECT count(*), sum(json_extract(value, '\$.schedules')), sum(json_extract(value, '\$.promised'))
-    FROM json_each(readfile('out'))")" '20|1280|16'
+    FROM json_each(readfile('out'))")" '24|1536|20'
 is "violations in JSON" "$(sql :memory: "SELECT sum(json_extract(value, '\$.promised') AND json_extract(value, '\$.violations')),
     min(json_array_length(value, '\$.history')) FROM json_each(readfile('out'))")" '0|2'
 cp out before
