@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 -- Epoch time of each policy over that of lapse at the same speed of a core (flop/s) and at as many nodes.
 WITH timed AS (
-    SELECT r.policy, r.policy || CASE r.policy_options WHEN '' THEN '' ELSE ':' || r.policy_options END AS series, r.nodes,
+    SELECT r.policy, r.policy || CASE r.policy_options WHEN '' THEN '' ELSE ':' || replace(replace(r.policy_options,
+               'sync=server,clock=subepoch', 'sync=server'), 'clock=subepoch', 'sync=client') END AS series, r.nodes,
            CAST(o.value AS REAL) * CASE substr(ltrim(o.value, '0123456789.e-'), 1, 1)
                WHEN 'k' THEN 1e3 WHEN 'M' THEN 1e6 WHEN 'G' THEN 1e9 WHEN 'T' THEN 1e12 WHEN 'P' THEN 1e15 ELSE 1 END AS speed,
            avg(e.epoch_s) AS epoch_s
