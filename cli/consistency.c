@@ -33,7 +33,6 @@ static const struct {
     {"full", "syncs_per_second=10000", false},
     {"bounded", "delay=0", true},
     {"bounded", "delay=4", true},
-    {"cache", "", true},
 };
 enum { KNOWN = sizeof known / sizeof *known, ROWS_MAX = 256 };
 

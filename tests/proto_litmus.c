@@ -16,13 +16,14 @@
 #include "core/registry.h"
 #include "tests/repeat.h"
 
-enum { SCHEDULES = 1500, SHAPES_MAX = 64 };
+enum { SCHEDULES = 1500, PROMISE_SCHEDULES = 800, SHAPES_MAX = 64 };
 
 /* pmlab consistency with these arguments and more of the tests' own; its exit status. */
 static int command(const char *policy, uint64_t seed)
 {
     char schedules[32], seed_text[32];
-    snprintf(schedules, sizeof schedules, "%llu", (unsigned long long)repeat_number("SCHEDULES", SCHEDULES / REPEAT_SHARE));
+    snprintf(schedules, sizeof schedules, "%llu",
+             (unsigned long long)repeat_number("SCHEDULES", PROMISE_SCHEDULES / REPEAT_SHARE));
     snprintf(seed_text, sizeof seed_text, "%llu", (unsigned long long)seed);
     const char *argv[] = {"--backends", "memnet", "--jobs", "2", "--quiet", "--schedules", schedules, "--seed", seed_text,
                           "--policy", policy};
