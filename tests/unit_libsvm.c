@@ -78,10 +78,10 @@ static void long_lists_keep_every_entry(void **state)
     static char text[ROWS * ENTRIES * 16];
     size_t n = 0;
     for (int row = 0; row < ROWS; row++) {
-        n += (size_t)sprintf(text + n, "%d", row % 2);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%d", row % 2);
         for (int i = 0; i < ENTRIES; i++)
-            n += (size_t)sprintf(text + n, " %d:%d", row + i, 1 + (row == ROWS / 2) * i);
-        n += (size_t)sprintf(text + n, "\n");
+            n += (size_t)snprintf(text + n, sizeof text - n, " %d:%d", row + i, 1 + (row == ROWS / 2) * i);
+        n += (size_t)snprintf(text + n, sizeof text - n, "\n");
     }
     struct examples list = {0};
     assert_int_equal(read_text(text, n, &list, NULL), PM_OK);

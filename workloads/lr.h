@@ -26,9 +26,10 @@ enum {
 };
 
 /* A generated task: examples have `nonzeros` distinct features, drawn Zipf(skew) with the ranks scattered over the
- * features, all of value 1. A true model has `truth` non-zero weights N(0, 1), on features drawn by the same distribution;
- * an example's label is 1 with the probability that the model gives, and then with probability `noise` turned over.
- * Everything is a function of these fields. */
+ * features, all of value 1. A true model has `truth` non-zero weights N(0, 1), on features drawn by the same distribution,
+ * and a bias that makes the mean margin 0, so that about half of the examples are positive; an example's label is 1 with the
+ * probability that the model gives, and then with probability `noise` turned over. Everything is a function of these
+ * fields. */
 struct lr_recipe {
     uint64_t train_rows, test_rows, features;
     uint32_t nonzeros, truth;

@@ -67,12 +67,7 @@ static int draw_row(struct generator *g, struct examples *list)
     if (rc != PM_OK)
         return rc;
     qsort(g->drawn, c->nonzeros, sizeof *g->drawn, compare_features);
-    double margin = 0;
-    for (uint32_t i = 0; i < c->nonzeros; i++)
-        margin += (double)g->weights[g->drawn[i]];
-    bool positive = pm_rng_real(&g->labels) < 1 / (1 + exp(-margin));
-    bool turned = pm_rng_real(&g->labels) < c->noise;
-    rc = examples_add_row(list, positive != turned ? 1 : -1);
+    rc = examples_add_row(list, 1);
     for (uint32_t i = 0; i < c->nonzeros && rc == PM_OK; i++)
         rc = examples_add(list, g->drawn[i], 1);
     return rc == PM_OK ? rc : pm_error_set(g->err, rc, "generated examples: out of memory");
@@ -87,6 +82,33 @@ static int fill(struct generator *g, uint64_t n, struct examples *list)
             return rc;
     }
     return PM_OK;
+}
+
+static double margin_of(const struct generator *g, const struct examples *list, uint64_t row)
+{
+    double margin = 0;
+    for (uint64_t i = list->starts[row]; i < list->starts[row + 1]; i++)
+        margin += (double)g->weights[list->features[i]];
+    return margin;
+}
+
+/* Margins count from `middle`. */
+static void draw_labels(struct generator *g, struct examples *list, double middle)
+{
+    for (uint64_t row = 0; row < list->n_rows; row++) {
+        bool positive = pm_rng_real(&g->labels) < 1 / (1 + exp(middle - margin_of(g, list, row)));
+        bool turned = pm_rng_real(&g->labels) < g->recipe->noise;
+        list->labels[row] = positive != turned ? 1 : -1;
+    }
+}
+
+static void label_all(struct generator *g, struct examples *train, struct examples *test)
+{
+    double sum = 0;
+    for (uint64_t row = 0; row < train->n_rows; row++)
+        sum += margin_of(g, train, row);
+    draw_labels(g, train, sum / (double)train->n_rows);
+    draw_labels(g, test, sum / (double)train->n_rows);
 }
 
 static int prepare(struct generator *g)
@@ -118,6 +140,8 @@ int lr_generate(const struct lr_recipe *recipe, struct examples *train, struct e
         rc = fill(&g, recipe->train_rows, train);
     if (rc == PM_OK)
         rc = fill(&g, recipe->test_rows, test);
+    if (rc == PM_OK)
+        label_all(&g, train, test);
     free(g.stamps);
     free(g.weights);
     free(g.drawn);
