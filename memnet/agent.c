@@ -6,7 +6,7 @@
 
 #include "memnet/state.h"
 
-enum { SPURIOUS_ONE_IN = 50 };
+enum { SPURIOUS_ONE_IN = 50, INTERRUPTED_ONE_IN = 10 };
 
 void memnet_fail(struct memnet *net, int code)
 {
@@ -139,6 +139,15 @@ static int64_t memnet_now(void *self)
     return ((struct memnet *)self)->now_ns;
 }
 
+/* Whoever asks for the time in the middle of a transition may be interrupted there. */
+static int64_t memnet_now_preempted(void *self)
+{
+    struct memnet *net = self;
+    while (net->running && pm_rng_below(&net->rng, INTERRUPTED_ONE_IN) == 0)
+        memnet_interrupt(net->running);
+    return net->now_ns;
+}
+
 /* The message that the scheduler gave this agent: its channel is busy until all that follows from it has been
  * sent. */
 static void receive(struct agent *agent)
@@ -232,7 +241,7 @@ const struct pm_backend_ops memnet_ops_latched = {
 };
 
 const struct pm_backend_ops memnet_ops_preempted = {
-    .now_ns = memnet_now,
+    .now_ns = memnet_now_preempted,
     .deliver = memnet_deliver,
     .block = memnet_block,
     .compute = memnet_compute,
@@ -285,6 +294,7 @@ void memnet_resume(struct agent *agent)
     PM_ASSERT(agent->state != AGENT_ENDED);
     agent->net->running = agent;
     fiber_resume(agent->fiber);
+    agent->net->running = NULL;
     PM_ASSERT(fiber_ended(agent->fiber) == (agent->state == AGENT_ENDED));
 }
 

@@ -44,7 +44,7 @@ struct memnet {
     uint32_t *candidates;
     uint32_t n_channels, n_agents, last_event, victim, idle_ticks, interrupted;
     int64_t now_ns, allocated_bytes;
-    struct agent *running;
+    struct agent *running; /* NULL: the scheduler */
     struct pm_rng rng;
     bool flushing; /* all workers have ended: no more ticks */
     int failed;    /* first failure, its text in err */

@@ -399,11 +399,11 @@ static void note_received(void *arg, struct pm_message *m, pm_node_id at)
 }
 
 /* Nobody is left to wait for ever while others go on. */
-static int check_patience(const struct world *world, struct memnet *net, struct pm_error *err)
+static int check_patience(const struct world *world, struct pm_error *err)
 {
-    const struct pm_traits *t = &memnet_node(net, 0)->traits;
+    const struct pm_policy *policy = world->program->policy->policy;
     bool fair = world->config.mode == MEMNET_RANDOM || world->config.mode == MEMNET_ROUND_ROBIN;
-    if (!fair || t->gate_owned || t->gate_replicas || t->gate_absent)
+    if (!fair || policy->usable || policy->serve || policy->clock)
         return PM_OK;
     for (uint32_t rank = 0; rank < world->nodes * world->workers; rank++) {
         const struct runner *r = world->runners[rank];
@@ -420,7 +420,7 @@ static int after_event(void *arg, struct memnet *net, struct pm_error *err)
     struct world *world = arg;
     world->events = memnet_events(net);
     int code = invariants_check(&world->invariants, net, err);
-    return code == PM_OK && world->events % PATIENCE_EVERY == 0 ? check_patience(world, net, err) : code;
+    return code == PM_OK && world->events % PATIENCE_EVERY == 0 ? check_patience(world, err) : code;
 }
 
 static int at_end(void *arg, struct memnet *net, struct pm_error *err)
