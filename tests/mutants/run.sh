@@ -42,16 +42,20 @@ else
 fi | tar cf - -T - | tar xf - -C "$pristine"
 cp -a "$pristine" "$tree"
 
+# Suites that simulate load the simulator from the build folder.
 make_suite() {
+    local simulator=
+    case $1 in *sim*) simulator=$build/pmlab-sim.so ;; esac
+    # shellcheck disable=SC2086  # no word when there is none
     "${MAKE:-make}" --no-print-directory -C "$tree" -j2 BUILD="$build" SAN= CFLAGS='-O1 -g' \
-        "$build/tests/$1" >"$work/build.log" 2>&1
+        "$build/tests/$1" $simulator >"$work/build.log" 2>&1
 }
 # run_suite NAME [ARGUMENT...]
 run_suite() {
     local name=$1
     shift
     mkdir -p "$work/tmp"
-    (cd "$tree" && TMPDIR=$work/tmp timeout --kill-after=5 $LIMIT_S "$build/tests/$name" "$@"; exit $?) \
+    (cd "$tree" && TMPDIR=$work/tmp PMLAB_BUILD=$build timeout --kill-after=5 $LIMIT_S "$build/tests/$name" "$@"; exit $?) \
         >"$work/run.log" 2>&1 </dev/null
 }
 # The first line of the log that tells what was noticed.
