@@ -157,11 +157,98 @@ static int clocks_rise(struct pm_worker *w, void *arg)
     return PM_OK;
 }
 
+/* ---- keys that move ---- */
+
+enum { ROUNDS_MORE = 3, BLOCK_MAX = 64 };
+
+static float rounds_of_blocks(const struct pm_worker *w, pm_key key, void *arg)
+{
+    (void)key;
+    (void)arg;
+    return (float)(scenario_ranks(w) + ROUNDS_MORE);
+}
+
+static float rounds_so_far(const struct pm_worker *w, pm_key key, void *arg)
+{
+    (void)w;
+    (void)key;
+    return (float)*(const uint32_t *)arg;
+}
+
+/* Parameter blocking: in every round each worker has a block of its own, which another one had before. Where keys move,
+ * all accesses are local, and each finds what the others have left. */
+static int blocks_in_turn(struct pm_worker *w, void *arg)
+{
+    (void)arg;
+    const struct pm_traits *t = scenario_traits(w);
+    uint32_t ranks = scenario_ranks(w);
+    pm_key keys[BLOCK_MAX];
+    float values[BLOCK_MAX * 16], ones[BLOCK_MAX * 16];
+    for (int j = 0; j < BLOCK_MAX * 16; j++)
+        ones[j] = 1;
+    SCENARIO_CHECK(scenario_keys(w) <= BLOCK_MAX);
+    for (uint32_t round = 0; round < ranks + ROUNDS_MORE; round++) {
+        uint32_t n = 0;
+        for (pm_key key = (pm_worker_rank(w) + round) % ranks; key < scenario_keys(w); key += ranks)
+            keys[n++] = key;
+        SCENARIO_OK(pm_localize(w, keys, n));
+        SCENARIO_OK(pm_pull(w, keys, n, values));
+        SCENARIO_OK(pm_push(w, keys, n, ones));
+        SCENARIO_OK(pm_wait_all(w));
+        int code = t->relocates ? scenario_check_values(w, keys, n, values, rounds_so_far, &round) : PM_OK;
+        if (code != PM_OK)
+            return code;
+        SCENARIO_OK(pm_advance_clock(w));
+        SCENARIO_OK(pm_barrier(w));
+    }
+    const struct pm_counters *c = &w->ctx.counters;
+    SCENARIO_CHECK(!t->relocates || !t->shared_memory || c->reads[PM_HOW_REMOTE] + c->writes[PM_HOW_REMOTE] == 0);
+    return scenario_check_model(w, rounds_of_blocks, NULL);
+}
+
+enum { CONTENDED = 4, PULLS = 60 };
+
+static float pulls_of_all(const struct pm_worker *w, pm_key key, void *arg)
+{
+    (void)arg;
+    return key < CONTENDED ? (float)(scenario_ranks(w) * (PULLS / CONTENDED)) : 0;
+}
+
+/* All workers want the same few keys at the same time, asynchronously; each sees its own pushes in their order. */
+static int contended_keys(struct pm_worker *w, void *arg)
+{
+    (void)arg;
+    bool ordered = scenario_traits(w)->promise_async >= PM_PRAM;
+    float values[PULLS][16], one[16];
+    for (int j = 0; j < 16; j++)
+        one[j] = 1;
+    for (uint32_t i = 0; i < PULLS; i++) {
+        pm_key key = i % CONTENDED, other = (i * i + pm_worker_rank(w)) % CONTENDED;
+        SCENARIO_OK(pm_localize(w, &other, 1));
+        SCENARIO_OK(pm_push(w, &key, 1, one));
+        SCENARIO_OK(pm_pull(w, &key, 1, values[i]));
+        if (i % 16 == 15)
+            SCENARIO_OK(pm_wait_all(w));
+        if (i % 16 == 15)
+            SCENARIO_OK(pm_advance_clock(w));
+    }
+    SCENARIO_OK(pm_wait_all(w));
+    for (uint32_t i = 0; i < PULLS && ordered; i++) {
+        float seen = values[i][0] - testload_initial(i % CONTENDED, 0);
+        SCENARIO_CHECK(seen >= (float)(i / CONTENDED + 1));
+        SCENARIO_CHECK(seen <= pulls_of_all(w, i % CONTENDED, NULL));
+        SCENARIO_CHECK(i < CONTENDED || values[i][0] >= values[i - CONTENDED][0]);
+    }
+    return scenario_check_model(w, pulls_of_all, NULL);
+}
+
 const struct contract_case contract_hints[] = {
     {.name = "hinted_batches", .main = hinted_batches},
     {.name = "samples", .main = samples},
     {.name = "samples_refused", .main = samples_refused},
     {.name = "samples_follow_distribution", .main = samples_follow_distribution},
     {.name = "clocks_rise", .main = clocks_rise},
+    {.name = "blocks_in_turn", .main = blocks_in_turn},
+    {.name = "contended_keys", .main = contended_keys},
     {.main = NULL},
 };
