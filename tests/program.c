@@ -508,7 +508,8 @@ int program_run(const struct program *p, struct memnet_result *result, struct pm
         pm_error_wrap(err, code, "%s%s%s, %u x %u, %" PRIu64 " keys, %s%s%s, max_message %u, postpone %u",
                       p->policy->policy->name, *p->policy->options ? ":" : "", p->policy->options,
                       world.nodes, world.workers, world.n_keys, memnet_mode_names[world.config.mode],
-                      world.config.preempt ? ", preempted" : world.config.latches ? ", latches" : "", world.config.dense ? ", dense" : "",
+                      world.config.preempt ? ", preempted" : world.config.latches ? ", latches" : "",
+                      world.config.dense ? ", dense" : "",
                       world.max_message, world.config.postpone_percent);
     invariants_fini(&world.invariants);
     free(world.issued);
