@@ -87,15 +87,17 @@ static bool read_initial(struct access *a, pm_key key, uint32_t place)
 /* Notes a key that is not served yet. The scratch has room. */
 static void miss(struct access *a, pm_key key, uint32_t place)
 {
-    bool leads = a->ordered && pm_order_begin(a->worker, key);
-    a->ctx->scratch->misses[a->n_misses++] = (struct pm_miss){.key = key, .place = place, .leads = leads};
+    if (a->ordered)
+        pm_order_hold(a->worker, key);
+    a->ctx->scratch->misses[a->n_misses++] = (struct pm_miss){.key = key, .place = place};
 }
 
-/* Serves what any store has here of keys from the i-th on, which lies at `place`, and notes the rest. */
-static int serve_any(struct access *a, uint32_t i, uint32_t place)
+/* Serves what a sparse store has here and notes the rest. */
+static int serve_sparse(struct access *a)
 {
     struct pm_node *node = a->ctx->node;
-    for (; i < a->n; i++) {
+    uint32_t place = 0;
+    for (uint32_t i = 0; i < a->n; i++) {
         pm_key key = a->keys[i];
         if (a->ordered && pm_order_pending(a->worker, key)) {
             miss(a, key, place);
@@ -149,9 +151,8 @@ static inline void count_direct(struct access *a, enum pm_op_kind kind, uint32_t
 }
 
 /* Serves what a dense store has here, where every key has a slot, and notes the rest. Inlined once per
- * kind: this loop is what a local access costs. Where order is kept it ends with the first miss, which the rest must
- * heed. */
-static inline __attribute__((always_inline)) int serve_dense(struct access *a, enum pm_op_kind kind)
+ * kind: this loop is what a local access costs. */
+static inline __attribute__((always_inline)) void serve_dense(struct access *a, enum pm_op_kind kind)
 {
     struct pm_node *node = a->ctx->node;
     struct pm_slots *slots = &node->slots;
@@ -160,6 +161,7 @@ static inline __attribute__((always_inline)) int serve_dense(struct access *a, e
     const uint32_t bytes = bytes_to_fetch(node), ahead = bytes ? keys_ahead(bytes) : 0;
     const bool direct = a->model || !node->traits.gate_owned, stored = node->config.with_values;
     const bool adds = kind == PM_OP_PUSH && !node->config.workload->apply && !node->traits.track_changes;
+    bool pending = a->ordered && __atomic_load_n(&a->worker->order->n, __ATOMIC_ACQUIRE);
     uint32_t place = 0, n_local = 0;
     for (uint32_t i = 0; i < n && i < ahead; i++)
         fetch_value(pm_dense_slot(slots, keys[i]), bytes);
@@ -171,6 +173,11 @@ static inline __attribute__((always_inline)) int serve_dense(struct access *a, e
             pm_slots_prefetch(slots, keys[i + AHEAD_SLOT]);
         if (ahead && i + ahead < n)
             fetch_value(pm_dense_slot(slots, keys[i + ahead]), bytes);
+        if (__builtin_expect(pending, 0) && pm_order_pending(a->worker, key)) {
+            miss(a, key, place);
+            place += length;
+            continue;
+        }
         pm_slot_lock(slots, slot);
         if (__builtin_expect(direct && slot->state == PM_SLOT_OWNED, 1)) {
             n_local++;
@@ -182,27 +189,26 @@ static inline __attribute__((always_inline)) int serve_dense(struct access *a, e
                 pm_apply_owned(a->ctx, key, slot, a->in ? a->in + place : NULL, kind);
         } else if (try_slot(a, key, slot, place) != PM_USE) {
             miss(a, key, place);
+            pending = a->ordered;
         }
         pm_slot_unlock(slots, slot);
         place += length;
-        if (__builtin_expect(a->n_misses && a->ordered, 0)) {
-            count_direct(a, kind, n_local);
-            return serve_any(a, i + 1, place);
-        }
     }
     count_direct(a, kind, n_local);
-    return PM_OK;
 }
 
 /* Serves what is here and notes the rest. */
 static int serve_here(struct access *a)
 {
-    bool pending = a->ordered && __atomic_load_n(&a->worker->order->n, __ATOMIC_ACQUIRE);
-    if (!a->ctx->node->slots.dense || pending)
-        return serve_any(a, 0, 0);
+    if (!a->ctx->node->slots.dense)
+        return serve_sparse(a);
     if (a->kind == PM_OP_PULL)
-        return serve_dense(a, PM_OP_PULL);
-    return a->kind == PM_OP_PUSH ? serve_dense(a, PM_OP_PUSH) : serve_dense(a, PM_OP_SET);
+        serve_dense(a, PM_OP_PULL);
+    else if (a->kind == PM_OP_PUSH)
+        serve_dense(a, PM_OP_PUSH);
+    else
+        serve_dense(a, PM_OP_SET);
+    return PM_OK;
 }
 
 /* Without shared memory every key goes through a communicator, even of this node. */
@@ -281,8 +287,6 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
     pm_slot_close(ctx, slot);
     if (v == PM_ASK)
         pm_send_waiter(ctx, waiter, to);
-    if (waiter->kind != PM_OP_PULL)
-        pm_order_pushed(ctx, w);
     if (v == PM_WAIT && pm_kicks(node) != kicks)
         pm_queue_retry(ctx, waiter->key); /* a kick came between the question and the queueing */
     free(waiter);
@@ -347,13 +351,13 @@ static pm_node_id first_stop(struct access *a, pm_key key, const struct pm_slot 
     return here && !node->traits.shared_memory ? node->config.id : pm_next_hop(a->ctx, key, slot, 0);
 }
 
-/* Puts an entry behind the worker's unanswered operation on its key; false when that is answered by now. */
+/* Puts an entry behind the worker's unanswered operation on its key; false when there is none by now. */
 static bool wait_behind(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
                         const struct pm_miss *missed)
 {
     uint32_t before = *n_waiting;
     struct pm_waiter waiter = next_waiter(a, op, ref, n_waiting, missed);
-    if (!pm_order_behind(a->worker, &waiter)) {
+    if (pm_order_enter(a->worker, &waiter)) {
         *n_waiting = before;
         return false;
     }
@@ -388,6 +392,13 @@ static int settle_miss(struct access *a, struct pm_miss *m, struct pm_op *op, st
     return rc;
 }
 
+/* The misses from the i-th on will not be settled. */
+static void leave(struct access *a, uint32_t i)
+{
+    for (; a->ordered && i < a->n_misses; i++)
+        pm_order_leave(a->worker, a->ctx->scratch->misses[i].key);
+}
+
 /* Settles every missed key, in order. */
 static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_served)
 {
@@ -398,11 +409,13 @@ static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref
         enum pm_verdict v;
         bool in_order;
         m->to = PM_NODE_NONE;
-        if (a->ordered && !m->leads && wait_behind(a, op, ref, &n_waiting, m))
+        if (a->ordered && wait_behind(a, op, ref, &n_waiting, m))
             continue;
         int rc = settle_miss(a, m, op, ref, &n_waiting, &v, &in_order);
-        if (rc != PM_OK)
+        if (rc != PM_OK) {
+            leave(a, i + 1);
             return rc;
+        }
         *n_served += v == PM_USE;
         if (v == PM_WAIT && pm_kicks(a->ctx->node) != kicks)
             pm_queue_retry(a->ctx, m->key); /* a kick came between the question and the queueing */
@@ -438,8 +451,11 @@ static pm_ticket finish_elsewhere(struct access *a)
     struct pm_entry_ref ref;
     int rc;
     struct pm_op *op = pm_op_open(a->worker, a->n_misses, a->kind, &ref, &rc);
-    if (!op)
+    if (!op) {
+        leave(a, 0);
         return rc;
+    }
+    op->model = a->model;
     op->out = a->out;
     op->in = a->in;
     uint32_t n_served = 0;
@@ -521,7 +537,9 @@ static pm_ticket operate(struct pm_worker *w, enum pm_op_kind kind, const pm_key
     else
         miss_all(&a);
     pm_ticket ticket = rc != PM_OK ? rc : PM_DONE;
-    if (rc == PM_OK && a.n_misses)
+    if (rc != PM_OK)
+        leave(&a, 0);
+    else if (a.n_misses)
         ticket = finish_elsewhere(&a);
     count_access(&a, floats);
     pm_ctx_deliver(&w->ctx);

@@ -67,6 +67,7 @@ bool pm_serve_waiter(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_w
     struct pm_access access = {.kind = waiter->kind, .out = waiter->out, .in = waiter->in};
     access.number = pm_need_of(ctx, &ctx->node->workers[waiter->ref.worker]);
     bool applied = pm_serve_local(ctx, waiter->key, slot, &access);
+    pm_charge(ctx, PM_CHARGE_LOCAL, 0, 0, pm_length(ctx->node, waiter->key));
     if (applied)
         pm_count(&ctx->counters.updates_applied, 1);
     return applied;

@@ -7,7 +7,14 @@
 
 static uint32_t bucket_of(pm_key key)
 {
-    return (uint32_t)(pm_hash64(key) % PM_QUEUE_BUCKETS);
+    return (uint32_t)(pm_hash64(key) % PM_ARRIVAL_BUCKETS);
+}
+
+int pm_arrivals_init(struct pm_arrivals *a)
+{
+    a->first = calloc(PM_ARRIVAL_BUCKETS, sizeof(struct pm_waiter *));
+    a->last = calloc(PM_ARRIVAL_BUCKETS, sizeof(struct pm_waiter *));
+    return a->first && a->last ? PM_OK : PM_E_MEMORY;
 }
 
 void pm_arrivals_add(struct pm_ctx *ctx, struct pm_slot *slot, struct pm_waiter *waiter)
@@ -51,28 +58,34 @@ static struct pm_waiter *take(struct pm_node *node, pm_key key)
     return taken;
 }
 
-void pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
+struct pm_message *pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
 {
+    struct pm_message *replies = NULL, **end = &replies;
     slot->flags &= (uint8_t)~PM_SLOT_QUEUED;
     for (struct pm_waiter *w = take(ctx->node, key), *next; w; w = next) {
         next = w->next;
         if (w->request) {
-            pm_serve_request(ctx, key, slot, w->request);
+            *end = pm_serve_request(ctx, key, slot, w->request);
+            end = &(*end)->next;
         } else {
             pm_serve_waiter(ctx, slot, w);
             pm_op_settle(ctx, &w->ref, 1);
         }
         free(w);
     }
+    *end = NULL;
+    return replies;
 }
 
 void pm_arrivals_fini(struct pm_arrivals *a)
 {
-    for (uint32_t b = 0; b < PM_QUEUE_BUCKETS; b++)
+    for (uint32_t b = 0; a->first && b < PM_ARRIVAL_BUCKETS; b++)
         for (struct pm_waiter *w = a->first[b], *next; w; w = next) {
             next = w->next;
             if (w->request)
                 pm_message_free(w->request);
             free(w);
         }
+    free(a->first);
+    free(a->last);
 }

@@ -5,9 +5,9 @@
  * A notice says: every update made here before clock c is on its way, and names how many rounds this node
  * had begun to the receiver then, because contexts of one node send in no fixed order; the receiver lets it
  * count when it has handled those rounds. A worker in a collective counts as infinite: what it has done is
- * on its way. When a collective is released an era begins, in which everybody counts as no more than the
- * least clock of those who entered, until it says more. Each notice says in which era it was sent; one from
- * the era before counts up to that least clock, an older one does not count. */
+ * on its way. When a collective is released an era begins, in which every node counts as no more than the
+ * least clock of its workers, which the release tells, until it says more. Each notice says in which era it
+ * was sent; one from the era before counts up to that least clock, an older one does not count. */
 #include <stdlib.h>
 
 #include "core/internal.h"
@@ -19,7 +19,8 @@ int pm_clocks_init(struct pm_node *node)
     c->era_of = calloc(node->config.nodes, sizeof *c->era_of);
     c->early = calloc(node->config.nodes, sizeof(struct pm_message *));
     c->heard = calloc(node->config.nodes, sizeof *c->heard);
-    return c->of_node && c->era_of && c->early && c->heard ? PM_OK : PM_E_MEMORY;
+    c->left_with = calloc(node->config.nodes, sizeof *c->left_with);
+    return c->of_node && c->era_of && c->early && c->heard && c->left_with ? PM_OK : PM_E_MEMORY;
 }
 
 void pm_clocks_fini(struct pm_node *node)
@@ -34,6 +35,7 @@ void pm_clocks_fini(struct pm_node *node)
     free(c->era_of);
     free(c->early);
     free(c->heard);
+    free(c->left_with);
 }
 
 pm_clock pm_clocks_least(const struct pm_node *node)
@@ -74,8 +76,8 @@ static void hear(struct pm_clocks *c, pm_node_id from, uint32_t era, pm_clock cl
         c->heard[from] = now;
 }
 
-/* Under the latch: the first iteration that is perhaps not done. Who has entered the last collective goes on with at least
- * the clock with which everybody left it, even before saying so. */
+/* Under the latch: the first iteration that is perhaps not done. A node that has entered the last collective goes on with at
+ * least the clock with which it did, even before saying so. */
 static uint64_t first_open(const struct pm_node *node, uint32_t era)
 {
     const struct pm_clocks *c = &node->clocks;
@@ -83,7 +85,7 @@ static uint64_t first_open(const struct pm_node *node, uint32_t era)
     for (uint32_t i = 0; i < node->config.nodes; i++) {
         uint32_t of = (uint32_t)(c->heard[i] >> PM_ITERATION_CLOCK_BITS);
         bool entered = c->heard[i] == iteration(of, PM_CLOCK_INFINITE) && of < era;
-        uint64_t open = !entered ? c->heard[i] : iteration(of + 1, of + 1 == era ? c->least : 0);
+        uint64_t open = !entered ? c->heard[i] : iteration(of + 1, of + 1 == era ? c->left_with[i] : 0);
         least = open < least ? open : least;
     }
     return least;
@@ -147,16 +149,17 @@ void pm_clocks_update(struct pm_ctx *ctx)
     tell_policy(ctx, risen, least);
 }
 
-void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least)
+void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least, const pm_clock *least_of)
 {
     struct pm_clocks *c = &node->clocks;
     if (!node->traits.min_clock)
         return;
     pm_lock(node, &c->latch);
     for (uint32_t i = 0; i < node->config.nodes; i++)
-        if (c->era_of[i] != era && c->of_node[i] > least)
-            c->of_node[i] = least;
-    c->of_node[node->config.id] = least; /* nobody here has gone on */
+        if (c->era_of[i] != era && c->of_node[i] > least_of[i])
+            c->of_node[i] = least_of[i];
+    c->of_node[node->config.id] = least_of[node->config.id]; /* nobody here has gone on */
+    memcpy(c->left_with, least_of, node->config.nodes * sizeof *least_of);
     c->least = least;
     __atomic_store_n(&c->leasts[era % PM_ERAS_KEPT], least, __ATOMIC_SEQ_CST);
     pm_clock now;
@@ -183,8 +186,8 @@ static void take_notice(struct pm_node *node, const struct pm_message *m)
     hear(c, from, m->wire.request, clock);
     if (ahead < -1 || (int32_t)(m->wire.request - c->era_of[from]) < 0)
         return;
-    if (ahead < 0 && clock > c->least)
-        clock = c->least;
+    if (ahead < 0 && clock > c->left_with[from])
+        clock = c->left_with[from];
     if (clock > c->of_node[from] || (ahead > 0 && m->wire.request != c->era_of[from]))
         c->of_node[from] = clock;
     c->era_of[from] = m->wire.request;
@@ -292,6 +295,9 @@ static int end_policy_clock(struct pm_worker *w, pm_clock clock)
 {
     struct pm_node *node = w->ctx.node;
     pm_clock now = w->policy_clock + 1;
+    int rc = node->traits.min_clock ? pm_order_wait_pushes(w) : PM_OK; /* notices say that they are on their way */
+    if (rc != PM_OK)
+        return rc;
     if (node->policy->advance) {
         node->policy->advance(&w->ctx, node->policy_state, w, now);
         pm_ctx_deliver(&w->ctx);

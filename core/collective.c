@@ -21,6 +21,9 @@ int pm_collective_init(struct pm_node *node)
     struct pm_collective *x = &node->collective;
     x->values = calloc((size_t)c->workers * PM_REDUCE_MAX, sizeof *x->values);
     x->least_clock = PM_CLOCK_INFINITE;
+    x->least_of = calloc(c->nodes, sizeof *x->least_of);
+    if (!x->least_of)
+        return PM_E_MEMORY;
     if (c->id == 0) {
         x->all_values = calloc((size_t)c->nodes * c->workers * PM_REDUCE_MAX, sizeof *x->all_values);
         x->last_of = calloc(c->nodes, sizeof *x->last_of);
@@ -33,6 +36,7 @@ int pm_collective_init(struct pm_node *node)
 void pm_collective_fini(struct pm_node *node)
 {
     free(node->collective.values);
+    free(node->collective.least_of);
     free(node->collective.all_values);
     free(node->collective.last_of);
 }
@@ -45,9 +49,15 @@ static struct pm_message *control(enum pm_message_kind kind, uint64_t number, ui
     PM_ASSERT(m, "out of memory");
     m->wire.number = number;
     m->wire.first = (uint32_t)collective;
-    if (bytes)
+    if (bytes && blob)
         memcpy(pm_message_blob(m), blob, bytes);
     return m;
+}
+
+/* Bytes of the least clocks that a release tells, where clocks matter. */
+static size_t clock_bytes(const struct pm_node *node)
+{
+    return node->traits.min_clock ? node->config.nodes * sizeof(pm_clock) : 0;
 }
 
 static uint32_t blob_bytes(const struct pm_message *m)
@@ -64,7 +74,7 @@ static void release_here(struct pm_ctx *ctx, uint64_t number, const double *sums
         memcpy(x->result, sums, n * sizeof *sums);
     for (uint32_t i = 0; i < node->config.workers; i++)
         __atomic_store_n(&node->workers[i].in_collective, 0, __ATOMIC_RELEASE);
-    pm_clocks_new_era(node, (uint32_t)number, x->least_clock);
+    pm_clocks_new_era(node, (uint32_t)number, x->least_clock, x->least_of);
     __atomic_store_n(&x->released, number, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < node->config.workers; i++)
         pm_wake(ctx, i);
@@ -76,8 +86,14 @@ static void release_all(struct pm_ctx *ctx, const double *sums, uint32_t n)
     struct pm_node *node = ctx->node;
     struct pm_collective *x = &node->collective;
     uint64_t number = x->released + 1;
-    for (uint32_t to = 1; to < node->config.nodes; to++)
-        pm_emit(ctx, control(PM_MSG_RELEASE, (uint64_t)x->least_clock, number, sums, n * sizeof *sums), to);
+    for (uint32_t to = 1; to < node->config.nodes; to++) {
+        size_t bytes = n * sizeof *sums;
+        struct pm_message *m = control(PM_MSG_RELEASE, (uint64_t)x->least_clock, number, NULL, bytes + clock_bytes(node));
+        char *blob = pm_message_blob(m);
+        memcpy(blob, sums, bytes);
+        memcpy(blob + bytes, x->least_of, clock_bytes(node));
+        pm_emit(ctx, m, to);
+    }
     x->arrived_nodes = 0;
     x->wave = 0;
     memset(x->totals, 0, sizeof x->totals);
@@ -119,6 +135,7 @@ static bool arrive(struct pm_node *node, pm_node_id from, int64_t least_clock)
     struct pm_collective *x = &node->collective;
     if (least_clock < x->least_clock || x->arrived_nodes == 0)
         x->least_clock = least_clock;
+    x->least_of[from] = least_clock;
     x->last_of[from] = present(x);
     return ++x->arrived_nodes == node->config.nodes;
 }
@@ -171,7 +188,7 @@ static bool judge_wave(struct pm_ctx *ctx)
     const uint64_t *t = x->totals;
     bool balanced = t[0] == t[1] && t[2] == t[3];
     if (x->wave > 0 && balanced && memcmp(t, x->previous, sizeof x->previous) == 0) {
-        release_all(ctx, NULL, 0);
+        release_all(ctx, x->result, 0);
         return true;
     }
     memcpy(x->previous, x->totals, sizeof x->previous);
@@ -242,6 +259,9 @@ static int collective(struct pm_worker *w, enum pm_collective_kind kind, double 
 {
     struct pm_node *node = w->ctx.node;
     struct pm_collective *x = &node->collective;
+    int rc = node->traits.min_clock ? pm_order_wait_pushes(w) : PM_OK;
+    if (rc != PM_OK)
+        return rc;
     if (node->traits.min_clock && node->policy->advance) {
         node->policy->advance(&w->ctx, node->policy_state, w, PM_CLOCK_INFINITE);
         pm_ctx_deliver(&w->ctx);
@@ -256,7 +276,7 @@ static int collective(struct pm_worker *w, enum pm_collective_kind kind, double 
         memcpy(x->values + (size_t)w->index * n, values, n * sizeof *values);
     w->collectives++;
     bool released = false;
-    int rc = ++x->arrived == node->config.workers ? node_arrived(w, &released) : PM_OK;
+    rc = ++x->arrived == node->config.workers ? node_arrived(w, &released) : PM_OK;
     pm_unlock(node, &x->latch);
     if (released)
         pm_clocks_tell_era(&w->ctx);
@@ -340,13 +360,22 @@ static int handle_wave(struct pm_ctx *ctx, struct pm_message *m, bool *released,
 
 static int handle_release(struct pm_ctx *ctx, struct pm_message *m, bool *released, struct pm_error *err)
 {
+    const struct pm_node *node = ctx->node;
     struct pm_collective *x = &ctx->node->collective;
-    uint32_t bytes = (uint32_t)(x->n_values * sizeof(double));
+    size_t bytes = x->n_values * sizeof(double);
     if (m->wire.source != 0 || x->entered != x->released + 1 || m->wire.first != (uint32_t)x->entered ||
-        m->wire.number > (uint64_t)PM_CLOCK_INFINITE || blob_bytes(m) != bytes)
+        m->wire.number > (uint64_t)PM_CLOCK_INFINITE || blob_bytes(m) != bytes + clock_bytes(node))
         return pm_bad(err, m, "first (no such collective)");
     double sums[PM_REDUCE_MAX];
-    memcpy(sums, pm_message_blob(m), bytes);
+    const char *blob = pm_message_blob(m);
+    memcpy(sums, blob, bytes);
+    for (size_t at = bytes; at < blob_bytes(m); at += sizeof(pm_clock)) {
+        pm_clock clock;
+        memcpy(&clock, blob + at, sizeof clock);
+        if (clock < (pm_clock)m->wire.number)
+            return pm_bad(err, m, "clock");
+    }
+    memcpy(x->least_of, blob + bytes, clock_bytes(node));
     x->least_clock = (pm_clock)m->wire.number;
     release_here(ctx, x->entered, sums, x->n_values);
     *released = true;

@@ -16,6 +16,7 @@ enum {
     PM_OPS_MAX = 1 << 16,  /* operations of one worker that are not complete */
     PM_HOPS_MAX = 64,      /* a request forwarded more often runs in a circle */
     PM_QUEUE_BUCKETS = 256,
+    PM_ARRIVAL_BUCKETS = 4096, /* a hundred thousand waiting operations are few in each */
     PM_ERAS_KEPT = 64      /* how long what was true in an era is remembered */
 };
 
@@ -34,7 +35,7 @@ struct pm_entry {
 struct pm_op {
     uint32_t n, open; /* entries; those not answered */
     uint8_t kind;     /* enum pm_op_kind */
-    bool uncharged;
+    bool uncharged, model;
     float *out;      /* pulls */
     const float *in; /* pushes, sets: for entries that wait here */
     int64_t issued_ns;
@@ -71,7 +72,7 @@ struct pm_waiter {
 /* All that waits for keys on their way here, in order per key. */
 struct pm_arrivals {
     struct pm_latch latch;
-    struct pm_waiter *first[PM_QUEUE_BUCKETS], *last[PM_QUEUE_BUCKETS];
+    struct pm_waiter **first, **last; /* buckets */
     uint64_t n; /* atomic */
 };
 struct pm_queue {
@@ -85,14 +86,20 @@ struct pm_queue {
 /* ---- the order of a worker's operations on one key (order.c) ---- */
 struct pm_ordered {
     pm_key key;                     /* PM_KEY_NONE: a free place */
+    uint32_t held;                  /* occurrences in the operation that the worker is about, not settled yet */
+    bool busy;                      /* an operation is unanswered */
+    bool pushes;                    /* it is a push that was behind another */
     struct pm_waiter *first, *last; /* later operations, behind the unanswered one */
 };
+enum { PM_ORDER_FILTER = 256 };
 /* Keys of which the worker has asked another node and was not answered. The worker adds keys; whoever handles the
  * answer takes them away. */
 struct pm_order {
     struct pm_latch latch;
     uint32_t n, mask; /* n: atomic; open addressing */
+    uint32_t n_pushes; /* that were put behind other operations and are not done; atomic */
     struct pm_ordered *table;
+    uint32_t filter[PM_ORDER_FILTER]; /* keys of the table by a hash; atomic: where there is 0 none is pending */
 };
 
 /* ---- deltas under way that an answer may not include yet (replica.c) ---- */
@@ -125,6 +132,7 @@ struct pm_clocks {
     uint32_t *era_of;          /* how many collectives that node had left when it said so */
     struct pm_message **early; /* per node: notices that came before the rounds that they follow, in order of arrival */
     pm_clock least;            /* with which everybody left the last collective, at least */
+    pm_clock *left_with;       /* per node: its own least clock then */
     pm_clock leasts[PM_ERAS_KEPT]; /* the same of the last eras, by era; atomic */
     uint64_t *heard;           /* per node: the newest iteration before which it has sent everything */
     uint64_t done;             /* atomic: the least of them; see pm_iterations_done */
@@ -141,6 +149,7 @@ struct pm_collective {
     uint8_t kind;
     double *values;               /* workers x n_values, local */
     double result[PM_REDUCE_MAX]; /* of the last release */
+    pm_clock *least_of;           /* per node: the least clock of its workers, at the hub and where clocks matter */
     /* node 0 only: the hub */
     uint64_t *last_of; /* per node: the wave of the collective at which it was last counted */
     uint32_t arrived_nodes;
@@ -319,8 +328,8 @@ enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, st
                          enum pm_op_kind kind);
 pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slot, uint32_t hop);
 
-/* Under the latch of an owned slot: answers a request of this key alone, which it takes over. */
-void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m);
+/* Under the latch of an owned slot: the reply to a request of this key alone, which it takes over; to be emitted outside. */
+struct pm_message *pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m);
 /* Outside latches: a worker's operation that waited behind another one is served, queued, or sent; true when sent, so that
  * its answer will come. Takes the waiter over. */
 bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter);
@@ -338,20 +347,28 @@ int pm_handle_transfer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error
 /* ---- arrivals (arrival.c) ---- */
 /* Under the latch of an arriving slot: takes the waiter (malloced) over. */
 void pm_arrivals_add(struct pm_ctx *ctx, struct pm_slot *slot, struct pm_waiter *waiter);
-/* Under the latch of a slot that has just become owned: serves all that waited for it, in order. */
-void pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
+/* Under the latch of a slot that has just become owned: serves all that waited for it, in order. Returns the replies, a
+ * list to be emitted outside. */
+struct pm_message *pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
+/* PM_OK or PM_E_MEMORY. Only where keys move. */
+int pm_arrivals_init(struct pm_arrivals *a);
 void pm_arrivals_fini(struct pm_arrivals *a);
 
 /* ---- order of operations per key (order.c) ---- */
 struct pm_order *pm_order_new(void);
 void pm_order_free(struct pm_order *o);
-/* Does an operation of this worker on the key wait for an answer? By the worker. */
+/* Is an operation of this worker on the key unanswered, or held? By the worker. */
 bool pm_order_pending(const struct pm_worker *w, pm_key key);
-/* The worker is about to ask for the key: true when it may, and is pending from now on; false when it is pending
- * already. PM_ASSERTs memory. */
-bool pm_order_begin(struct pm_worker *w, pm_key key);
-/* Puts an operation behind the pending one; false when there is none any more, then the key is pending by this one. */
-bool pm_order_behind(struct pm_worker *w, const struct pm_waiter *waiter);
+/* An occurrence of the key in the worker's operation was not served at once: until it enters or leaves, later occurrences
+ * count as pending, too. */
+void pm_order_hold(struct pm_worker *w, pm_key key);
+/* A held occurrence is to be settled: true when it may, and is the unanswered one from now on; false when it was put behind
+ * another. */
+bool pm_order_enter(struct pm_worker *w, const struct pm_waiter *waiter);
+/* A held occurrence will not be settled. */
+void pm_order_leave(struct pm_worker *w, pm_key key);
+/* Blocks the worker until none of the pushes that were put behind others is left. PM_OK, or what blocking returned. */
+int pm_order_wait_pushes(struct pm_worker *w);
 /* Outside latches: the operation on the key that was pending is done; those behind it go on. Any context. */
 void pm_order_done(struct pm_ctx *ctx, struct pm_worker *w, pm_key key);
 
@@ -392,9 +409,10 @@ void pm_clocks_fini(struct pm_node *node);
 /* Recomputes this node's minimum after a worker's clock changed or a worker entered a collective. */
 void pm_clocks_update(struct pm_ctx *ctx);
 pm_clock pm_clocks_least(const struct pm_node *node);
-/* All workers of the cluster may leave collective number `era`, which each entered with a clock of at least
- * `least`. Comes before this node's workers are let go; under the collective's latch. */
-void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least);
+/* All workers of the cluster may leave collective number `era`, which each entered with a clock of at least `least`, and those
+ * of each node with one of at least least_of[node]. Comes before this node's workers are let go; under the collective's
+ * latch. */
+void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least, const pm_clock *least_of);
 /* The same for the policy and for other nodes; outside any latch. */
 void pm_clocks_tell_era(struct pm_ctx *ctx);
 /* Rounds of this node were handled: notices that waited for them may count now. */

@@ -142,7 +142,7 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     if (rc != PM_OK)
         return rc;
     const struct pm_traits *t = &node->traits;
-    node->ordered = t->relocates && t->promise_async >= PM_PRAM;
+    node->ordered = t->promise_async >= PM_PRAM && (t->relocates || (t->replicates && node->policy->usable));
     PM_ASSERT(!t->relocates || t->key_bytes == 0, "private bytes of keys do not travel with them");
     PM_ASSERT(!(t->gate_owned || t->gate_replicas || t->gate_absent) || node->policy->usable, "usable is missing");
     PM_ASSERT(!node->policy->merge || t->gate_owned, "merge needs gate_owned");
@@ -180,6 +180,8 @@ static int init_slots(struct pm_node *node)
 static int init_parts(struct pm_node *node)
 {
     int rc = init_workers(node);
+    if (rc == PM_OK && node->traits.relocates)
+        rc = pm_arrivals_init(&node->arrivals);
     if (rc == PM_OK)
         rc = pm_rounds_init(node);
     if (rc == PM_OK)

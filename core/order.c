@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The order of one worker's asynchronous operations on one key, where keys move.
+/* The order of one worker's asynchronous operations on one key, where keys move or operations wait at replicas.
  *
  * An operation that was sent may still be on its way, forwarded, when the key arrives at the worker's own node, or when a
  * later operation takes a shorter way: so a later one on the same key waits until the earlier one is answered (Lapse's
- * asynchronous operations promise no less, but do not keep it when a route is chosen before and used after a relocation). */
+ * asynchronous operations promise no less, but do not keep it when a route is chosen before and used after a relocation).
+ * Likewise a push must not be seen by a read of the same worker that came before it and still waits for a fresher value. */
 #include <stdlib.h>
 
 #include "core/internal.h"
@@ -66,10 +67,15 @@ static void grow(struct pm_order *o)
     free(old);
 }
 
+static uint32_t filter_of(pm_key key)
+{
+    return (uint32_t)(pm_hash64(key) >> 32) % PM_ORDER_FILTER;
+}
+
 /* Frees a place and moves those behind it up, so that every key is still found from its own place on. */
 static void clear(struct pm_order *o, struct pm_ordered *p)
 {
-    uint32_t hole = (uint32_t)(p - o->table);
+    uint32_t hole = (uint32_t)(p - o->table), f = filter_of(p->key);
     for (uint32_t at = (hole + 1) & o->mask; o->table[at].key != PM_KEY_NONE; at = (at + 1) & o->mask) {
         uint32_t own = (uint32_t)pm_hash64(o->table[at].key) & o->mask;
         if (((at - own) & o->mask) < ((at - hole) & o->mask))
@@ -79,59 +85,101 @@ static void clear(struct pm_order *o, struct pm_ordered *p)
     }
     o->table[hole].key = PM_KEY_NONE;
     __atomic_store_n(&o->n, o->n - 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&o->filter[f], o->filter[f] - 1, __ATOMIC_RELEASE);
 }
 
 /* Under the latch. */
-static void insert(struct pm_order *o, pm_key key)
+static struct pm_ordered *insert(struct pm_order *o, pm_key key)
 {
     if (2 * (o->n + 1) > o->mask)
         grow(o);
-    *place_of(o, key) = (struct pm_ordered){.key = key};
+    struct pm_ordered *p = place_of(o, key);
+    uint32_t f = filter_of(key);
+    *p = (struct pm_ordered){.key = key};
     __atomic_store_n(&o->n, o->n + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&o->filter[f], o->filter[f] + 1, __ATOMIC_RELEASE);
+    return p;
 }
 
 bool pm_order_pending(const struct pm_worker *w, pm_key key)
 {
     struct pm_order *o = w->order;
-    if (__atomic_load_n(&o->n, __ATOMIC_ACQUIRE) == 0)
-        return false; /* only this worker adds */
+    /* only this worker adds: what it does not find now nobody will put there */
+    if (__atomic_load_n(&o->filter[filter_of(key)], __ATOMIC_ACQUIRE) == 0)
+        return false;
     pm_lock(w->ctx.node, &o->latch);
     bool pending = place_of(o, key)->key == key;
     pm_unlock(w->ctx.node, &o->latch);
     return pending;
 }
 
-bool pm_order_begin(struct pm_worker *w, pm_key key)
+void pm_order_hold(struct pm_worker *w, pm_key key)
 {
     struct pm_order *o = w->order;
     pm_lock(w->ctx.node, &o->latch);
-    bool begins = place_of(o, key)->key != key;
-    if (begins)
-        insert(o, key);
+    struct pm_ordered *p = place_of(o, key);
+    if (p->key != key)
+        p = insert(o, key);
+    p->held++;
     pm_unlock(w->ctx.node, &o->latch);
-    return begins;
 }
 
-bool pm_order_behind(struct pm_worker *w, const struct pm_waiter *waiter)
+bool pm_order_enter(struct pm_worker *w, const struct pm_waiter *waiter)
 {
     struct pm_order *o = w->order;
-    struct pm_waiter *copy = malloc(sizeof *copy);
-    PM_ASSERT(copy, "out of memory for a waiting operation");
-    *copy = *waiter;
-    copy->next = NULL;
+    struct pm_waiter *copy = NULL;
     pm_lock(w->ctx.node, &o->latch);
     struct pm_ordered *p = place_of(o, waiter->key);
-    bool pending = p->key == waiter->key;
-    if (!pending)
-        insert(o, waiter->key);
-    else if (p->first)
-        p->last = p->last->next = copy;
-    else
-        p->first = p->last = copy;
+    PM_ASSERT(p->key == waiter->key && p->held, "an operation enters that was not held");
+    p->held--;
+    bool leads = !p->busy;
+    p->busy = true;
+    if (!leads) {
+        copy = malloc(sizeof *copy);
+        PM_ASSERT(copy, "out of memory for a waiting operation");
+        *copy = *waiter;
+        copy->next = NULL;
+        if (p->first)
+            p->last = p->last->next = copy;
+        else
+            p->first = p->last = copy;
+        if (waiter->kind != PM_OP_PULL)
+            __atomic_fetch_add(&o->n_pushes, 1, __ATOMIC_SEQ_CST);
+    }
     pm_unlock(w->ctx.node, &o->latch);
-    if (!pending)
-        free(copy);
-    return pending;
+    return leads;
+}
+
+void pm_order_leave(struct pm_worker *w, pm_key key)
+{
+    struct pm_order *o = w->order;
+    pm_lock(w->ctx.node, &o->latch);
+    struct pm_ordered *p = place_of(o, key);
+    PM_ASSERT(p->key == key && p->held, "an operation leaves that was not held");
+    if (--p->held == 0 && !p->busy)
+        clear(o, p);
+    pm_unlock(w->ctx.node, &o->latch);
+}
+
+/* Under the latch: a push that was behind others is done. */
+static void pushed(struct pm_ctx *ctx, struct pm_worker *w, struct pm_ordered *p)
+{
+    p->pushes = false;
+    if (__atomic_sub_fetch(&w->order->n_pushes, 1, __ATOMIC_SEQ_CST) == 0)
+        pm_wake(ctx, w->index);
+}
+
+int pm_order_wait_pushes(struct pm_worker *w)
+{
+    const struct pm_order *o = w->order;
+    while (__atomic_load_n(&o->n_pushes, __ATOMIC_ACQUIRE)) {
+        __atomic_store_n(&w->blocked, 1, __ATOMIC_SEQ_CST);
+        int rc = __atomic_load_n(&o->n_pushes, __ATOMIC_SEQ_CST) ? pm_block(w) : PM_OK;
+        __atomic_store_n(&w->blocked, 0, __ATOMIC_RELAXED);
+        if (rc != PM_OK)
+            return rc;
+    }
+    return PM_OK;
 }
 
 void pm_order_done(struct pm_ctx *ctx, struct pm_worker *w, pm_key key)
@@ -140,12 +188,18 @@ void pm_order_done(struct pm_ctx *ctx, struct pm_worker *w, pm_key key)
     for (;;) {
         pm_lock(ctx->node, &o->latch);
         struct pm_ordered *p = place_of(o, key);
-        PM_ASSERT(p->key == key, "an answer for a key of which nothing is pending");
+        PM_ASSERT(p->key == key && p->busy, "an answer for a key of which nothing is pending");
         struct pm_waiter *next = p->first;
-        if (next)
+        if (p->pushes)
+            pushed(ctx, w, p);
+        if (next) {
             p->first = next->next;
-        else
+            p->pushes = next->kind != PM_OP_PULL;
+        } else if (p->held) {
+            p->busy = false;
+        } else {
             clear(o, p);
+        }
         pm_unlock(ctx->node, &o->latch);
         if (!next || pm_go_on(ctx, next))
             return;

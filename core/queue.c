@@ -72,11 +72,14 @@ static void retry(struct pm_ctx *ctx, struct pm_waiter *w)
     struct pm_slot *slot = pm_slots_find(&node->slots, w->key);
     PM_ASSERT(slot, "an operation waits for a key without a slot");
     pm_slot_lock(&node->slots, slot);
-    enum pm_verdict v = pm_judge(ctx, &node->workers[w->ref.worker], w->key, slot, w->kind);
+    const bool arriving = slot->state == PM_SLOT_ARRIVING;
+    struct pm_worker *worker = &node->workers[w->ref.worker];
+    const pm_key key = w->key;
+    enum pm_verdict v = pm_judge(ctx, worker, key, slot, w->kind);
     pm_node_id to = PM_NODE_NONE;
     if (v == PM_USE) {
         pm_serve_waiter(ctx, slot, w);
-    } else if (v == PM_WAIT && slot->state == PM_SLOT_ARRIVING) {
+    } else if (v == PM_WAIT && arriving) {
         pm_arrivals_add(ctx, slot, w);
     } else if (v == PM_WAIT) {
         slot->flags |= PM_SLOT_QUEUED;
@@ -84,15 +87,19 @@ static void retry(struct pm_ctx *ctx, struct pm_waiter *w)
         insert(&node->queue, w);
         pm_unlock(node, &node->queue.latch);
     } else {
-        to = pm_next_hop(ctx, w->key, slot, 0);
+        to = pm_next_hop(ctx, key, slot, 0);
     }
     pm_slot_unlock(&node->slots, slot);
+    if (v == PM_WAIT && arriving && node->ordered)
+        pm_order_done(ctx, worker, key); /* arrivals have an order of their own */
     if (v == PM_WAIT)
         return;
     if (v == PM_USE)
         pm_op_settle(ctx, &w->ref, 1);
     else
         pm_send_waiter(ctx, w, to);
+    if (v == PM_USE && node->ordered)
+        pm_order_done(ctx, worker, key);
     free(w);
 }
 

@@ -167,6 +167,8 @@ static int check_reply(const struct pm_node *node, const struct pm_requests *r, 
     const struct pm_op *op = r->slots[i].op;
     if (w->op != op->kind)
         return pm_bad(err, m, "op");
+    if (!(w->flags & PM_FLAG_MODEL) != !op->model)
+        return pm_bad(err, m, "flags");
     if (w->n_keys == 0 || w->n_keys > op->open)
         return pm_bad(err, m, "n_keys");
     uint64_t floats = 0;

@@ -16,7 +16,6 @@ struct pm_miss {
     pm_key key;
     uint32_t place; /* floats before it in the caller's buffer */
     pm_node_id to;  /* where to ask */
-    bool leads;     /* no earlier operation of the worker on this key is pending */
 };
 
 /* A ROUND or ANSWER message that is being put together for one node. */

@@ -210,7 +210,7 @@ static void pass_on(struct serving *s)
     }
 }
 
-void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m)
+struct pm_message *pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m)
 {
     bool before = ctx->uncharged;
     ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
@@ -221,9 +221,10 @@ void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, stru
     if (pm_serve_local(ctx, key, slot, &access) && !ctx->uncharged)
         pm_count(&ctx->counters.updates_applied, 1);
     pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, pm_length(ctx->node, key));
-    pm_emit(ctx, reply, m->wire.origin);
+    reply->wire.flags |= m->wire.flags & PM_FLAG_UNCHARGED;
     pm_message_free(m);
     ctx->uncharged = before;
+    return reply;
 }
 
 static int check_access(const struct pm_node *node, struct pm_message *m, struct pm_error *err)

@@ -214,7 +214,7 @@ static void add_waiting(struct invariants *v, struct pm_node *node, const pm_key
         uint32_t bucket = (uint32_t)(pm_hash64(keys[i]) % PM_QUEUE_BUCKETS);
         double *waits = &v->tallies[keys[i]].waits;
         if (node->arrivals.n)
-            *waits += pushes_of(node->arrivals.first[bucket], keys[i]);
+            *waits += pushes_of(node->arrivals.first[pm_hash64(keys[i]) % PM_ARRIVAL_BUCKETS], keys[i]);
         if (node->queue.n_waiters)
             *waits += pushes_of(node->queue.buckets[bucket], keys[i]);
         for (uint32_t w = 0; w < node->config.workers && node->ordered; w++)
