@@ -109,22 +109,51 @@ static void prepare(struct fiber *f)
 #endif
 }
 
+/* ---- stacks, of which some are kept: small runs would spend half their time in getting them ---- */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { KEPT_MAX = 0 }; /* sanitizers remember what was on a stack */
+#else
+enum { KEPT_MAX = 64 };
+#endif
+static char *kept[KEPT_MAX + 1];
+static int n_kept;
+
+static char *stack_new(void)
+{
+    if (n_kept > 0)
+        return kept[--n_kept];
+    char *memory =
+        mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    if (mprotect(memory, GUARD_BYTES, PROT_NONE) == 0)
+        return memory;
+    munmap(memory, GUARD_BYTES + STACK_BYTES);
+    return NULL;
+}
+
+static void stack_free(char *memory)
+{
+    if (n_kept < KEPT_MAX)
+        kept[n_kept++] = memory;
+    else
+        munmap(memory, GUARD_BYTES + STACK_BYTES);
+}
+
 struct fiber *fiber_new(void (*body)(void *arg), void *arg)
 {
     struct fiber *f = calloc(1, sizeof *f);
-    char *memory =
-        mmap(NULL, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (f && memory != MAP_FAILED && mprotect(memory, GUARD_BYTES, PROT_NONE) == 0) {
-        f->body = body;
-        f->arg = arg;
-        f->memory = memory;
-        prepare(f);
-        return f;
+    char *memory = f ? stack_new() : NULL;
+    if (!memory) {
+        free(f);
+        return NULL;
     }
-    if (memory != MAP_FAILED)
-        munmap(memory, GUARD_BYTES + STACK_BYTES);
-    free(f);
-    return NULL;
+    f->body = body;
+    f->arg = arg;
+    f->memory = memory;
+    prepare(f);
+    return f;
 }
 
 void fiber_resume(struct fiber *f)
@@ -156,6 +185,6 @@ void fiber_free(struct fiber *f)
 #ifdef __SANITIZE_THREAD__
     __tsan_destroy_fiber(f->own_thread);
 #endif
-    munmap(f->memory, GUARD_BYTES + STACK_BYTES);
+    stack_free(f->memory);
     free(f);
 }
