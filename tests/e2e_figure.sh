@@ -81,4 +81,14 @@ for name in $("$PMLAB" list figures | awk '{ print $1 }'); do
     good figure "$name" --db all.db --output all --workload zipf:keys=50,steps=5 --workers 1 --jobs 2 --quiet
     [ -s "all/$name.svg" ] || wrong "no picture of $name"
 done
+# numbers FIGURE COLUMN: that column of its data, one per line.
+numbers() { awk -F '\t' -v column="$2" '!/^#/ && NF > 1 { print $column }' "all/$1.tsv"; }
+is "ways of access x allocation" "$(numbers lapse_ablation 2 | wc -l)" 4
+is "speed-up of one node over itself" "$(grep -A 1 '^"single"$' all/mf_scaling.tsv | tail -n 1 | cut -f 3)" 1.0
+is "speeds of a core" "$(numbers compute_speed 1 | sort -gu | paste -sd ' ')" \
+    "50000000.0 500000000.0 5000000000.0 50000000000.0"
+is "percent over all uses of time, per delay" "$(numbers bounded_wait 3 | awk '{ sum += $1 } END { printf "%.3f", sum }')" 700.000
+is "delays" "$(numbers bounded_wait 1 | uniq | tail -n 7 | tr -d '"\n')" 0124816inf
+is "share of all relocations" "$(numbers relocation_time 2 | sort -g | tail -n 1)" 1.0
+is "least share of relocations" "$(numbers relocation_time 2 | awk '$1 <= 0 || $1 > 1' | wc -l)" 0
 finish
