@@ -32,7 +32,8 @@ struct pm_task {
     bool with_values; /* false: --values none; updates are not computed */
     /* What the policy does with updates (traits of the same names). */
     bool aggregates; /* apply gets the sum of all workers' updates of one clock; else each worker's as it comes */
-    uint32_t delay;  /* aggregates: the newest clock whose sum every reader sees is its own - delay - 1 */
+    /* aggregates: the newest clock whose sum every reader sees is its own - delay - 1; UINT32_MAX: there is none */
+    uint32_t delay;
 };
 
 /* What core must know of the model. Filled by open; arrays belong to the workload's state. */

@@ -56,7 +56,7 @@ static const struct pm_option options[] = {
      .max = 1e12},
     {.name = "lag",
      .type = PM_OPT_COUNT,
-     .help = "batches after which a block's new weights are pulled (1, under a bounded delay one more than that)",
+     .help = "batches after which a block's new weights are pulled (1; under a bounded delay one more, without a bound 4)",
      .min = 1,
      .max = LR_LAG_MAX},
     {.name = "recheck",
@@ -172,7 +172,7 @@ static int take_options(struct lr_state *s, const struct pm_values *o, struct pm
     s->bias = pm_values_bool(o, "bias");
     s->lag = (uint32_t)pm_values_count(o, "lag");
     if (!pm_values_is_set(o, "lag"))
-        s->lag = s->task.delay < LR_LAG_MAX ? s->task.delay + 1 : LR_LAG_MAX;
+        s->lag = s->task.delay == UINT32_MAX ? LR_LAG_UNBOUNDED : s->task.delay < LR_LAG_MAX ? s->task.delay + 1 : LR_LAG_MAX;
     s->order_seed = named_seed("lr.order", s->task.seed);
     return check_options(o, err);
 }

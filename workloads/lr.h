@@ -21,6 +21,7 @@ enum {
     LR_VALUE_LENGTH = 2,
     LR_STRIPES_MAX = 64,
     LR_LAG_MAX = 1000,
+    LR_LAG_UNBOUNDED = 4, /* when nothing says how far workers run ahead of the owners */
     LR_READ_KEYS_MAX = 4096, /* keys that evaluation reads at once */
     LR_NOTHING = UINT32_MAX, /* no block */
 };
