@@ -216,7 +216,8 @@ check: packages-test
 bench: all $(BENCH_PROGRAMS)
 	@$(ENVIRONMENT) bash tests/bench/run.sh
 
-FUZZ_PROGRAMS := $(patsubst %,$(BUILD)/tests/%,proto_message proto_hostile unit_option unit_spec unit_ratings)
+FUZZ_PROGRAMS := $(patsubst %,$(BUILD)/tests/%,proto_message proto_hostile unit_option unit_spec unit_ratings \
+                 unit_libsvm)
 
 fuzz: $(FUZZ_PROGRAMS)
 	@$(ENVIRONMENT) bash tests/fuzz.sh $(TIMES)

@@ -44,4 +44,5 @@ unit_option random_numbers ROUNDS 200000
 unit_spec random_specs_round_trip ROUNDS 100000
 unit_spec random_texts ROUNDS 100000
 unit_ratings damaged_files_are_read_or_refused ROUNDS 3000
+unit_libsvm damaged_files_are_read_or_refused ROUNDS 3000
 END

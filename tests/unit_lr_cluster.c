@@ -183,6 +183,54 @@ static void every_policy_with_one_copy_trains_the_model(void **state)
     }
 }
 
+/* What a KKT filter leaves out changes little; what is left goes with its own keys. */
+static void negligible_updates_are_left_out(void **state)
+{
+    (void)state;
+    struct plan plan = {.policy = find("bounded"),
+                        .policy_options = "delay=0",
+                        .nodes = 2,
+                        .workers = 2,
+                        .epochs = 15,
+                        .fraction = 1,
+                        .seed = 1};
+    struct outcome all = train_or_fail(&plan);
+    plan.policy_options = "delay=0,kkt=1";
+    struct outcome some = train_or_fail(&plan);
+    print_message("objective %.6f with %.0f weights, without filter %.6f with %.0f\n", some.objective, some.nonzeros,
+                  all.objective, all.nonzeros);
+    assert_true(some.objective != all.objective && fabs(some.objective - all.objective) < 1e-3);
+    assert_true(fabs(some.nonzeros - all.nonzeros) <= 3);
+}
+
+static uint64_t announced;
+
+static void count_announced(struct pm_ctx *ctx, void *state, struct pm_worker *worker, const pm_key *keys, size_t n,
+                            pm_clock start, pm_clock end)
+{
+    (void)ctx;
+    (void)state;
+    (void)worker;
+    (void)keys;
+    announced += start < end ? n : 0;
+}
+
+/* In two epochs a worker pushes to its features twice and pulls all but the last block's twice. */
+static void pulls_and_pushes_are_announced(void **state)
+{
+    (void)state;
+    struct pm_policy curious = *find("classic");
+    curious.hint = count_announced;
+    struct plan plan = {
+        .policy = &curious, .policy_options = "", .nodes = 2, .workers = 2, .epochs = 2, .fraction = 1, .seed = 1};
+    train_or_fail(&plan);
+    struct lockstep l;
+    lockstep_open(&l, DATA, 2, 2, 0);
+    uint64_t once = l.state->train.n_columns;
+    lockstep_close(&l);
+    assert_true(announced > 3 * once && announced < 4 * once);
+}
+
 static void a_part_of_an_epoch_ends(void **state)
 {
     (void)state;
@@ -219,6 +267,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evaluation_agrees_with_the_examples),
         cmocka_unit_test(every_policy_with_one_copy_trains_the_model),
+        cmocka_unit_test(negligible_updates_are_left_out),
+        cmocka_unit_test(pulls_and_pushes_are_announced),
         cmocka_unit_test(a_part_of_an_epoch_ends),
         cmocka_unit_test(keys_alone_are_enough),
     };
