@@ -7,7 +7,8 @@
  * count when it has handled those rounds. A worker in a collective counts as infinite: what it has done is
  * on its way. When a collective is released an era begins, in which every node counts as no more than the
  * least clock of its workers, which the release tells, until it says more. Each notice says in which era it
- * was sent; one from the era before counts up to that least clock, an older one does not count. */
+ * was sent; one from the era before counts up to that least clock, an older one does not count, and one from
+ * the next era waits for it. */
 #include <stdlib.h>
 
 #include "core/internal.h"
@@ -156,11 +157,9 @@ void pm_clocks_new_era(struct pm_node *node, uint32_t era, pm_clock least, const
         return;
     pm_lock(node, &c->latch);
     for (uint32_t i = 0; i < node->config.nodes; i++)
-        if (c->era_of[i] != era && c->of_node[i] > least_of[i])
+        if (c->of_node[i] > least_of[i])
             c->of_node[i] = least_of[i];
-    c->of_node[node->config.id] = least_of[node->config.id]; /* nobody here has gone on */
     memcpy(c->left_with, least_of, node->config.nodes * sizeof *least_of);
-    c->least = least;
     __atomic_store_n(&c->leasts[era % PM_ERAS_KEPT], least, __ATOMIC_SEQ_CST);
     pm_clock now;
     recompute(node, era, &now);
@@ -172,8 +171,9 @@ void pm_clocks_tell_era(struct pm_ctx *ctx)
 {
     if (!ctx->node->traits.min_clock)
         return;
-    pm_clocks_update(ctx);
     tell_policy(ctx, true, pm_min_clock(ctx->node));
+    for (pm_node_id from = 0; from < ctx->node->config.nodes; from++)
+        pm_clocks_late(ctx, from);
 }
 
 /* Under the latch. */
@@ -188,39 +188,52 @@ static void take_notice(struct pm_node *node, const struct pm_message *m)
         return;
     if (ahead < 0 && clock > c->left_with[from])
         clock = c->left_with[from];
-    if (clock > c->of_node[from] || (ahead > 0 && m->wire.request != c->era_of[from]))
+    if (clock > c->of_node[from])
         c->of_node[from] = clock;
     c->era_of[from] = m->wire.request;
 }
 
+/* Under the latch. */
 static bool is_due(const struct pm_node *node, const struct pm_message *m)
 {
     uint32_t handled = __atomic_load_n(&node->rounds.sequence_in[m->wire.source], __ATOMIC_ACQUIRE);
-    return (int32_t)(handled - m->wire.first) >= 0;
+    return (int32_t)(handled - m->wire.first) >= 0 && (int32_t)(m->wire.request - node->clocks.era) <= 0;
+}
+
+/* Takes the first notice of a node that may count now, and out of the list; NULL when there is none. */
+static struct pm_message *next_due(struct pm_node *node, pm_node_id from, bool *risen, pm_clock *least)
+{
+    struct pm_clocks *c = &node->clocks;
+    pm_lock(node, &c->latch);
+    struct pm_message **at = &c->early[from];
+    while (*at && !is_due(node, *at))
+        at = &(*at)->next;
+    struct pm_message *m = *at;
+    if (m) {
+        *at = m->next;
+        take_notice(node, m);
+        *risen = recompute(node, c->era, least);
+    }
+    pm_unlock(node, &c->latch);
+    return m;
 }
 
 void pm_clocks_late(struct pm_ctx *ctx, pm_node_id from)
 {
-    struct pm_node *node = ctx->node;
-    struct pm_clocks *c = &node->clocks;
-    pm_clock least = 0;
-    bool risen = false, some = false;
-    pm_lock(node, &c->latch);
-    for (struct pm_message **at = &c->early[from]; *at;) {
-        struct pm_message *m = *at;
-        if (!is_due(node, m)) {
-            at = &m->next;
+    bool before = ctx->uncharged, risen;
+    pm_clock least;
+    for (struct pm_message *m; (m = next_due(ctx->node, from, &risen, &least)) != NULL; pm_message_free(m)) {
+        bool uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
+        if (uncharged == before) {
+            tell_policy(ctx, risen, least);
             continue;
         }
-        take_notice(node, m);
-        some = true;
-        *at = m->next;
-        pm_message_free(m);
+        pm_rounds_flush(ctx);
+        ctx->uncharged = uncharged; /* what a notice causes counts as it does, whenever it is taken */
+        tell_policy(ctx, risen, least);
+        pm_rounds_flush(ctx);
+        ctx->uncharged = before;
     }
-    if (some)
-        risen = recompute(node, c->era, &least);
-    pm_unlock(node, &c->latch);
-    tell_policy(ctx, risen, least);
 }
 
 int pm_handle_clock(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
@@ -230,6 +243,8 @@ int pm_handle_clock(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     if (!node->traits.min_clock || m->wire.number > (uint64_t)PM_CLOCK_INFINITE ||
         m->wire.source == node->config.id)
         return pm_bad(err, m, "number");
+    if ((int32_t)(m->wire.request - pm_clock_era(node)) > 1)
+        return pm_bad(err, m, "request"); /* nobody leaves two collectives while this node has left none */
     pm_node_id from = m->wire.source;
     pm_lock(node, &c->latch);
     struct pm_message **end = &c->early[from];

@@ -130,10 +130,10 @@ struct pm_clocks {
     struct pm_latch latch;
     pm_clock *of_node;         /* minimum of each node as last heard */
     uint32_t *era_of;          /* how many collectives that node had left when it said so */
-    struct pm_message **early; /* per node: notices that came before the rounds that they follow, in order of arrival */
-    pm_clock least;            /* with which everybody left the last collective, at least */
-    pm_clock *left_with;       /* per node: its own least clock then */
-    pm_clock leasts[PM_ERAS_KEPT]; /* the same of the last eras, by era; atomic */
+    struct pm_message **early; /* per node: notices that came before the rounds that they follow or before their era, in
+                                  order of arrival */
+    pm_clock *left_with;       /* per node: the least clock with which it left the last collective */
+    pm_clock leasts[PM_ERAS_KEPT]; /* those with which everybody left the last collectives, by era; atomic */
     uint64_t *heard;           /* per node: the newest iteration before which it has sent everything */
     uint64_t done;             /* atomic: the least of them; see pm_iterations_done */
     pm_clock known_min;        /* atomic */
