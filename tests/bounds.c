@@ -18,7 +18,7 @@
 #include "tests/program.h"
 #include "tests/repeat.h"
 
-enum { SEEDS = 60, STEPS = 160, PHASE_STEPS = 30, RANKS_MAX = 15, KEYS_MAX = 12, OP_KEYS = 3, OPEN_MAX = 8 };
+enum { SEEDS = 24, STEPS = 160, PHASE_STEPS = 30, RANKS_MAX = 15, KEYS_MAX = 12, OP_KEYS = 3, OPEN_MAX = 8 };
 
 /* One worker's updates of one key, in order. */
 struct journal {

@@ -21,6 +21,9 @@ static const struct {
     {"lapse", "location_cache=1"},
     {"lapse", "fast_local=0"},
     {"lapse", "location_cache=1,fast_local=0,ahead=3"},
+    {"stale", "staleness=0"},
+    {"stale", "sync=server"},
+    {"stale", "sync=server,staleness=0,clock=3"},
 };
 
 const struct contract_case *contract_case_at(size_t i)

@@ -7,9 +7,11 @@
 
 #include <cmocka.h>
 
-#include "core/registry.h"
+#include "core/internal.h"
+#include "memnet/memnet.h"
 #include "tests/bounds.h"
 #include "tests/repeat.h"
+#include "tests/testload.h"
 
 extern const struct pm_policy pm_policy_stale;
 
@@ -44,10 +46,127 @@ static struct bounds cases[] = {
 };
 enum { CASES = sizeof cases / sizeof *cases };
 
+/* ---- messages ---------------------------------------- */
+
+enum { OWNED_BY_1_TRIES = 64 };
+
+struct counts {
+    pm_key key;                                  /* of node 1 */
+    uint32_t refreshes, values, announcements;   /* that were sent */
+    uint32_t refreshes_until[4], values_until[4]; /* sent before the end of each phase */
+};
+
+static void count(void *arg, const struct pm_message *message, pm_node_id from)
+{
+    struct counts *c = arg;
+    struct pm_message *m = (struct pm_message *)(uintptr_t)message; /* only read */
+    const uint32_t *flags = pm_message_meta(m);
+    (void)from;
+    for (uint32_t i = 0; m->wire.kind == PM_MSG_ROUND && i < m->wire.n_keys; i++)
+        c->refreshes += (flags[i] & PM_ROUND_REFRESH) != 0;
+    if (m->wire.kind == PM_MSG_ANSWER)
+        c->values += m->wire.n_keys;
+    if (m->wire.kind == PM_MSG_ANSWER && m->wire.n_keys == 0)
+        c->announcements++;
+}
+
+/* Everybody ends a clock; everything that follows has arrived when it returns. */
+static int step(struct pm_worker *w, struct counts *c, int phase)
+{
+    int code = pm_advance_clock(w);
+    if (code == PM_OK)
+        code = pm_drain(w);
+    if (code == PM_OK && pm_worker_rank(w) == 0) {
+        c->refreshes_until[phase] = c->refreshes;
+        c->values_until[phase] = c->values;
+    }
+    return code == PM_OK ? pm_barrier(w) : code;
+}
+
+static int pull(struct pm_worker *w, pm_key key)
+{
+    float value;
+    pm_ticket ticket = pm_pull(w, &key, 1, &value);
+    return ticket < 0 ? (int)ticket : pm_wait(w, ticket);
+}
+
+/* Worker 0 reads a key of node 1 twice; in the second clock both change it; in the third it is read again; the fourth
+ * changes nothing and reads it again. */
+static int messages_main(struct pm_worker *w, void *arg)
+{
+    struct counts *c = arg;
+    bool reads = pm_worker_rank(w) == 0;
+    float one = 1;
+    int code = reads ? pull(w, c->key) : PM_OK;
+    if (code == PM_OK && reads)
+        code = pull(w, c->key);
+    if (code == PM_OK)
+        code = step(w, c, 0);
+    if (code == PM_OK && pm_push(w, &c->key, 1, &one) != PM_DONE)
+        code = PM_E_INTERNAL;
+    if (code == PM_OK)
+        code = step(w, c, 1);
+    for (int phase = 2; phase < 4 && code == PM_OK; phase++) {
+        code = reads ? pull(w, c->key) : PM_OK;
+        if (code == PM_OK)
+            code = step(w, c, phase);
+    }
+    return code;
+}
+
+static void count_messages(struct counts *c, const char *options, uint64_t seed)
+{
+    struct testjob t;
+    struct testload_shape shape = {.keys = OWNED_BY_1_TRIES, .length = 1};
+    struct pm_error err = {0};
+    struct memnet_config config = {.seed = seed, .sent = count, .arg = c};
+    *c = (struct counts){.key = 0};
+    while (pm_home_of(c->key, 2) != 1)
+        c->key++;
+    assert_int_equal(testjob_init(&t, &pm_policy_stale, options, &shape, &err), PM_OK);
+    testjob_cluster(&t, 2, 1);
+    t.job.main = messages_main;
+    t.job.main_arg = c;
+    if (memnet_run(&t.job, &config, NULL, &err) != PM_OK)
+        fail_msg("seed %u: %s", (unsigned)seed, err.text);
+    testjob_free(&t);
+}
+
+/* Two messages for each clock in which the key is read. */
+static void messages_client(void **state)
+{
+    (void)state;
+    struct counts c;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        count_messages(&c, "sync=client,staleness=0", seed);
+        const uint32_t expected[4] = {1, 1, 2, 3};
+        assert_memory_equal(c.refreshes_until, expected, sizeof expected);
+        assert_memory_equal(c.values_until, expected, sizeof expected);
+        assert_int_equal(c.announcements, 0);
+    }
+}
+
+/* Two for the first access; then a value for each clock in which the key has changed, and the clock in any case. */
+static void messages_server(void **state)
+{
+    (void)state;
+    struct counts c;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        count_messages(&c, "sync=server,staleness=0", seed);
+        const uint32_t refreshes[4] = {1, 1, 1, 1}, values[4] = {1, 2, 2, 2};
+        assert_memory_equal(c.refreshes_until, refreshes, sizeof refreshes);
+        assert_memory_equal(c.values_until, values, sizeof values);
+        assert_true(c.announcements >= 2 * 4);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct CMUnitTest tests[CASES];
-    for (size_t n = 0; n < CASES; n++)
+    struct CMUnitTest tests[CASES + 2];
+    size_t n = 0;
+    for (; n < CASES; n++)
         tests[n] = (struct CMUnitTest){cases[n].name, bounds_programs, NULL, NULL, &cases[n]};
-    return repeat_main(argc, argv, "bounded staleness", tests, CASES);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(messages_client);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(messages_server);
+    return repeat_main(argc, argv, "bounded staleness", tests, n);
 }
