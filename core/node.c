@@ -273,6 +273,9 @@ static int handle_private(struct pm_ctx *ctx, struct pm_message *m, struct pm_er
 
 static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
 {
+    bool of_replicas = m->wire.kind >= PM_MSG_ROUND && m->wire.kind <= PM_MSG_SPREAD;
+    if (of_replicas && !ctx->node->traits.replicates)
+        return pm_bad(err, m, "kind");
     switch (m->wire.kind) {
     case PM_MSG_ACCESS:
         return pm_handle_access(ctx, m, err);

@@ -328,10 +328,54 @@ static void lies_are_refused(void **state)
     refused(h, 2, m);
     m = message(PM_MSG_RELOCATE, 1, other), m->wire.hop = 1, m->wire.origin = 0; /* does not own it */
     refused(h, 2, m);
+    m = message(PM_MSG_RELOCATE, 0, other), m->wire.origin = 2; /* in another node's name */
+    refused(h, 1, m);
     assert_int_equal(hand_owner(h, key), 2);
     assert_int_equal(hand_owner(h, other), 1);
     hand_bring(h, 0, key);
     hand_bring(h, 0, other);
+    hand_free(h);
+}
+
+/* Kinds of other policies, for a key that has left. */
+static void replicas_entries_are_refused(void **state)
+{
+    (void)state;
+    struct hand *h = cluster("", 2, 1);
+    pm_key key = hand_key(h, 1, 0);
+    static const enum pm_message_kind others[] = {PM_MSG_ROUND, PM_MSG_COLLECT, PM_MSG_SPREAD, PM_MSG_ANSWER};
+    hand_bring(h, 0, key);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        struct pm_message *m = message(others[i], 0, key);
+        m->wire.first = 1;
+        refused(h, 1, m);
+    }
+    assert_int_equal(hand_owner(h, key), 0);
+    hand_free(h);
+}
+
+/* An answer that says it is of the model, or not, against the truth. */
+static void answers_of_another_sort_are_refused(void **state)
+{
+    (void)state;
+    struct hand *h = cluster("", 2, 1);
+    pm_key key = hand_key(h, 1, 0);
+    for (int model = 0; model < 2; model++) {
+        float out[LENGTH];
+        struct pm_shape shape = {.n_keys = 1, .n_floats = LENGTH, .with_values = true};
+        if (model)
+            assert_int_equal(pm_read_model(hand_worker(h, 0, 0), &key, 1, out), PM_E_PROGRESS);
+        else
+            hand_pull(h, 0, 0, key, out);
+        struct pm_message *m = pm_message_new(PM_MSG_REPLY, &shape);
+        m->wire.source = 1;
+        m->wire.op = PM_OP_PULL;
+        m->wire.request = 0 | (uint32_t)(1 + model) << 16;
+        m->wire.flags = model ? 0 : PM_FLAG_MODEL;
+        refused(h, 0, m);
+        hand_pass_all(h);
+        hand_assert_added(h, out, key, 0);
+    }
     hand_free(h);
 }
 
@@ -351,6 +395,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(statistics),
         cmocka_unit_test(memory_moves_along),
         cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(replicas_entries_are_refused),
+        cmocka_unit_test(answers_of_another_sort_are_refused),
     };
     int failed = repeat_main(argc, argv, "relocation, messages, sparse", tests, sizeof tests / sizeof *tests);
     dense = true;
