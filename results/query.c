@@ -208,13 +208,16 @@ int results_json_runs(struct results_db *db, char **out, struct pm_error *err)
 #define TRAFFIC                                                                                              \
     "(SELECT json_group_object(kind, json_object('count', n, 'bytes', b)) FROM (SELECT kind,"                \
     " sum(count) AS n, sum(bytes) AS b FROM message m WHERE m.run_id = s.run_id GROUP BY kind))"
+#define TIMES                                                                                                \
+    "(SELECT json_object('compute_s', sum(compute_s), 'wait_s', sum(wait_s), 'overhead_s', sum(overhead_s))" \
+    " FROM worker_epoch w WHERE w.run_id = s.run_id)"
 
 int results_json_run(struct results_db *db, int64_t run_id, char **out, struct pm_error *err)
 {
     sqlite3_stmt *row;
     int rc = results_prepare(db, &row, err,
                              "SELECT " JSON_SUMMARY ", 'options', " OPTIONS ", 'epoch', " EPOCHS
-                             ", 'evaluations', " METRICS ", 'messages', " TRAFFIC ")"
+                             ", 'evaluations', " METRICS ", 'messages', " TRAFFIC ", 'worker_time', " TIMES ")"
                              " FROM (SELECT " SUMMARY " FROM run r WHERE run_id = ?) s",
                              "i", run_id);
     return rc == PM_OK ? one_text(db, out, err, row) : rc;

@@ -343,6 +343,7 @@ static void json_and_comparison(void **state)
     results_table_free(&t);
     assert_int_equal(results_json_run(&db, 2, &json, &err), PM_OK);
     assert_non_null(strstr(json, "\"speedup\":4.0"));
+    assert_non_null(strstr(json, "\"worker_time\":{\"compute_s\":6.0,\"wait_s\":1.0,\"overhead_s\":0.5}"));
     free(json);
     assert_int_equal(results_json_run(&db, 3, &json, &err), PM_E_OPTION);
     assert_int_equal(results_summary(&db, 3, &t, &err), PM_E_OPTION);

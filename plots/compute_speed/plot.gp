@@ -15,4 +15,4 @@ plot 203 with lines dashtype 2 linecolor 'dark-grey' title 'classic, published: 
      4 with lines dashtype 2 linecolor 'dark-grey' notitle, \
      28 with lines dashtype 3 linecolor 'dark-grey' title 'stale, published: 2 to 28', \
      2 with lines dashtype 3 linecolor 'dark-grey' notitle, \
-     for [i = 0:series - 1] data index i using 1:2 with linespoints linewidth 2 linecolor i + 1 pointtype i + 1 title columnheader(1)
+     for [i = 0:series - 1] data index i using 1:2 with linespoints linewidth 2 lc i + 1 pt i + 1 title columnheader(1)

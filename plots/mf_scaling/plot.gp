@@ -16,7 +16,7 @@ set rmargin at screen 0.37
 set ylabel 'epoch time (s)'
 set format y '%.0s%c'
 set nokey
-plot for [i = 0:series - 1] data index i using 1:2 with linespoints linewidth 2 linecolor i + 1 pointtype i + 1 title columnheader(1)
+plot for [i = 0:series - 1] data index i using 1:2 with linespoints linewidth 2 lc i + 1 pt i + 1 title columnheader(1)
 set lmargin at screen 0.47
 set rmargin at screen 0.73
 set ylabel 'speed-up over single node'
@@ -24,5 +24,5 @@ set format y '%g'
 set key at screen 0.75, screen 0.90 left top reverse Left samplen 1.5 font ',10'
 set logscale y
 plot x with lines dashtype 2 linecolor 'grey' title 'linear', \
-     for [i = 0:series - 1] data index i using 1:3 with linespoints linewidth 2 linecolor i + 1 pointtype i + 1 title columnheader(1)
+     for [i = 0:series - 1] data index i using 1:3 with linespoints linewidth 2 lc i + 1 pt i + 1 title columnheader(1)
 unset multiplot
