@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/node.h"
+
 /* Text of the options that differ from their defaults. */
 static char *differing(const char *name, const struct pm_values *values)
 {
@@ -108,11 +110,5 @@ void cli_module_spec_free(struct cli_module_spec *module)
 
 int cli_policy_traits(const struct cli_module_spec *policy, struct pm_traits *traits, struct pm_error *err)
 {
-    *traits = (struct pm_traits){0};
-    void *state = calloc(1, policy->policy->node_bytes + 1);
-    if (state == NULL)
-        return pm_error_set(err, PM_E_MEMORY, "%s: out of memory", policy->policy->name);
-    int rc = policy->policy->init(NULL, state, &policy->values, traits, err);
-    free(state);
-    return rc;
+    return pm_policy_traits(policy->policy, &policy->values, traits, err);
 }
