@@ -494,6 +494,8 @@ int program_run(const struct program *p, struct memnet_result *result, struct pm
     code = make_world(&world);
     if (world.config.preempt) {
         preempt_policy(p->policy->policy, &world.preempted);
+        if (world.nodes % 2)
+            preempt_accesses(&world.preempted);
         t.job.policy = &world.preempted;
     }
     if (code == PM_OK) {
