@@ -65,6 +65,8 @@ for delay in 2 8; do
     is_true "delay $delay" "$objective > $last and $objective < $o + 0.02"
     last=$objective
 done
+quality 4 2 sim bounded:delay=inf $task 25
+is_true "no bound" "$objective < $o + 0.02"
 
 # The same bits again; and the same model of one worker on both backends.
 digest() { sql d.db 'SELECT group_concat(d, " ") FROM (SELECT DISTINCT values_digest AS d FROM run)'; }
