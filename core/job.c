@@ -29,6 +29,9 @@ static int check_fit(const struct pm_job *job, struct pm_traits *traits, struct 
     if (traits->replicates && job->workload->apply)
         return pm_error_set(err, PM_E_REFUSED, "workload %s has an update function at the owner, policy %s replicates keys",
                             job->workload->name, job->policy->name);
+    if (!job->with_values && traits->needs_values)
+        return pm_error_set(err, PM_E_REFUSED, "policy %s: %s; --values none is not possible with it", job->policy->name,
+                            traits->needs_values);
     if (!job->with_values && job->workload->needs_values)
         return pm_error_set(err, PM_E_REFUSED, "workload %s needs values; --values none is not possible",
                             job->workload->name);

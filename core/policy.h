@@ -65,6 +65,7 @@ struct pm_traits {
     bool aggregates;     /* owners apply, key by key, the sum of all workers' pushes of one clock */
     uint32_t delay;      /* with aggregates: a worker at clock c reads what all pushes of clocks < c - delay have made;
                             UINT32_MAX: nothing can be counted on */
+    const char *needs_values; /* why the policy cannot do with --values none, or NULL */
     bool skips_negligible; /* updates that the workload calls negligible are not pushed */
     uint32_t filter_bytes; /* by which filter_out may make a message longer, and a byte for each key */
     uint32_t max_nodes;  /* 0 = any; 1 = this policy always runs on one node */

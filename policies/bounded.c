@@ -85,15 +85,13 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
     traits->key_bytes = sizeof(void *);
     traits->filter_bytes = (b->stamps ? 24u : 0u) + (threshold > 0 ? 16u : 0u);
     traits->promise_sync = traits->promise_async = PM_EVENTUAL;
+    traits->needs_values = b->compress ? "compress looks at values" : threshold > 0 ? "threshold looks at values" : NULL;
     int rc = read_delay(pm_values_text(options, "delay"), &b->delay, err);
     if (rc != PM_OK)
         return rc;
     traits->delay = b->delay < 0 ? UINT32_MAX : (uint32_t)b->delay;
     if (!node)
         return PM_OK;
-    if (!pm_has_values(node) && (b->compress || threshold > 0))
-        return pm_error_set(err, PM_E_REFUSED, "policy bounded: %s looks at values; --values none is not possible with it",
-                            b->compress ? "compress" : "threshold");
     b->nodes = pm_node_count(node);
     b->workers = pm_node_workers(node);
     rc = make_ways(b, (uint32_t)pm_values_count(options, "lists"), (float)threshold);
