@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/policy.h"
+#include "policies/placement.h"
 
 /* Keys that a worker will access from its clock `start` on. */
 struct intent {
@@ -40,6 +41,7 @@ static const struct pm_option options_table[] = {
      .def = "1",
      .help = "batches before its first clock at which an intent is acted on",
      .max = 1e9},
+    PLACEMENT_OPTION("hash"),
     {0},
 };
 
@@ -50,6 +52,7 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
     bool cache = pm_values_bool(options, "location_cache");
     l->ahead = (pm_clock)pm_values_count(options, "ahead");
     traits->group = true;
+    traits->ranges = placement_by_ranges(options);
     traits->shared_memory = pm_values_bool(options, "fast_local");
     traits->relocates = true;
     traits->location_cache = cache;

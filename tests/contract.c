@@ -20,7 +20,7 @@ static const struct {
     {"full", "syncs_per_second=100000"},
     {"lapse", "location_cache=1"},
     {"lapse", "fast_local=0"},
-    {"lapse", "location_cache=1,fast_local=0,ahead=3"},
+    {"lapse", "location_cache=1,fast_local=0,ahead=3,placement=range"},
     {"stale", "staleness=0"},
     {"stale", "sync=server"},
     {"stale", "sync=server,staleness=0,clock=3"},
