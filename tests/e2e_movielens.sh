@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # time-limit: 200
-# MovieLens-100K, u1.base / u1.test: single reaches a test RMSE of at most 0.95, and classic and full on a cluster come within
+# MovieLens-100K, u1.base / u1.test: single reaches a test RMSE of at most 0.95, and the policies on a cluster come within
 # 0.01 of it, simulated and with real processes. The data may not be shipped: skipped, aloud, where it is not there.
 . "$(dirname "$0")/cli.sh"
 
@@ -26,7 +26,7 @@ is_true() { is "$1: $2" "$(sql :memory: "SELECT $2")" 1; }
 rmse 1 1 sim single
 baseline=$quality
 is_true "single" "$baseline <= 0.95"
-for policy in classic full; do
+for policy in classic full lapse stale stale:sync=server; do
     rmse 4 2 sim $policy
     is_true "$policy simulated, beside single" "abs($quality - $baseline) <= 0.01"
     rmse 2 1 real $policy
