@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ROUND, ANSWER, RELOCATE and TRANSFER messages in the making: verbs append to them under a slot's latch, deliver turns them into messages. */
+/* ROUND, ANSWER, RELOCATE and TRANSFER messages in the making: verbs append to them under a slot's latch, deliver
+ * turns them into messages. */
 #include "core/builder.h"
 
 static int grow_keys(struct pm_builder *b)

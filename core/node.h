@@ -10,7 +10,8 @@
  *   what waits for arriving keys (core/arrival)           arrivals.latch, taken under a slot latch
  *   directory of owners, cached locations (slot.location)  the slot's latch
  *   order of a worker's operations (core/order)           its latch; the worker adds, whoever handles an answer takes away
- *   tickets and requests of a worker (core/request)       its latch, taken under a slot latch; made and reclaimed by the worker; counted down by whoever handles the
+ *   tickets and requests of a worker (core/request)       its latch, taken under a slot latch; made and reclaimed
+ *                                                         by the worker; counted down by whoever handles the
  *                                                         reply; handed over by atomics with acquire/release
  *   clocks                                                atomics; the minimum under clocks.latch
  *   collective (barrier, reduction, drain) state          collective.latch
