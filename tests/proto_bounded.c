@@ -363,6 +363,7 @@ static void draw_world(struct world *world, const struct variant *v, uint64_t se
         .dense = v->preempt || pm_rng_below(&rng, 2),
         .preempt = v->preempt,
         .postpone_percent = (unsigned)pm_rng_below(&rng, 3) * 20,
+        .max_events = 300000,
         .after_event = v->twice ? double_requests : NULL,
         .at_end = at_end,
         .arg = world,
