@@ -14,7 +14,7 @@
 #include "tests/program.h"
 #include "tests/repeat.h"
 
-enum { SEEDS = 150, STEPS = 250, POLICIES_MAX = 64 };
+enum { SEEDS = 80, STEPS = 250, POLICIES_MAX = 64 };
 
 static struct contract_policy policies[POLICIES_MAX];
 static char names[POLICIES_MAX][64];
