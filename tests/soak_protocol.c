@@ -28,7 +28,7 @@ static bool is_wanted(const struct contract_policy *policy, char *name, size_t s
 
 int main(void)
 {
-    uint64_t wanted = repeat_number("EVENTS", 1000000), events = 0, runs = 0, messages = 0;
+    uint64_t wanted = repeat_number("EVENTS", 1000000), events = 0, runs = 0, messages = 0, relocations = 0;
     uint64_t steps = repeat_number("PM_STEPS", STEPS);
     double started = now_s();
     struct contract_policy policy;
@@ -57,9 +57,11 @@ int main(void)
             runs++;
             events += result.events;
             messages += result.messages;
+            relocations += result.counters.relocations_in;
         }
     double took_s = now_s() - started;
-    printf("%" PRIu64 " programs, %" PRIu64 " events, %" PRIu64 " messages in %.1f s: %.0f events/s\n", runs,
-           events, messages, took_s, (double)events / took_s);
+    printf("%" PRIu64 " programs, %" PRIu64 " events, %" PRIu64 " messages, %" PRIu64
+           " relocations, no violation, in %.1f s: %.0f events/s\n",
+           runs, events, messages, relocations, took_s, (double)events / took_s);
     return EXIT_SUCCESS;
 }
