@@ -13,6 +13,8 @@ bool consistency_promised(const struct consistency_row *row, int mode, enum hist
 {
     static const enum pm_consistency of_level[HISTORY_LEVELS] = {PM_EVENTUAL,   PM_PRAM, PM_PRAM, PM_CAUSAL,
                                                                  PM_SEQUENTIAL, PM_SEQUENTIAL + 1};
+    if (mode == 0 && level == HISTORY_CLOCKED && row->traits.promise_clocked >= PM_PRAM)
+        return true;
     return (mode ? row->traits.promise_async : row->traits.promise_sync) >= of_level[level];
 }
 

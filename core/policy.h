@@ -74,6 +74,8 @@ struct pm_traits {
      * while one of the same worker on that key is unanswered or waits. (Static allocation keeps their order by the
      * channels'.) With min_clock a worker's clock does not rise while a push of it is held back. */
     enum pm_consistency promise_sync, promise_async;
+    enum pm_consistency promise_clocked; /* of synchronous operations, where only the order between different clocks counts:
+                                            PM_PRAM, or nothing that promise_sync does not say */
 };
 
 /* What an owner answers to a read or a refresh. */

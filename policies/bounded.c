@@ -89,6 +89,7 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
     int rc = read_delay(pm_values_text(options, "delay"), &b->delay, err);
     if (rc != PM_OK)
         return rc;
+    traits->promise_clocked = b->delay == 0 ? PM_PRAM : PM_NONE;
     traits->delay = b->delay < 0 ? UINT32_MAX : (uint32_t)b->delay;
     if (!node)
         return PM_OK;
