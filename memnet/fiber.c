@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Coroutines on ucontext, with a guard page below each stack. */
+/* Coroutines on ucontext, with a guard page below each stack. A context switch of ucontext asks the operating system for the
+ * signal mask: only the first one into a coroutine is of that sort, the others are jumps. */
+#undef _FORTIFY_SOURCE /* its longjmp refuses other stacks */
 #include "memnet/fiber.h"
 
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -16,10 +19,17 @@
 #include <sanitizer/tsan_interface.h>
 #endif
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { JUMPS = 0 }; /* sanitizers take a jump for an unwinding of the same stack */
+#else
+enum { JUMPS = 1 };
+#endif
+
 enum { GUARD_BYTES = 4096, STACK_BYTES = 512 << 10 };
 
 struct fiber {
     ucontext_t context, caller;
+    jmp_buf own_jump, caller_jump;
     void (*body)(void *arg);
     void *arg;
     char *memory; /* guard, then stack */
@@ -85,6 +95,19 @@ static void arrive_own(struct fiber *f)
 }
 #endif
 
+/* Goes on at `to`; comes back when somebody jumps to `from`. */
+static __attribute__((noinline)) void jump(jmp_buf from, jmp_buf to)
+{
+    if (_setjmp(from) == 0)
+        _longjmp(to, 1);
+}
+
+static __attribute__((noinline)) void enter(struct fiber *f)
+{
+    if (_setjmp(f->caller_jump) == 0)
+        setcontext(&f->context);
+}
+
 /* makecontext passes ints only: the pointer comes in two halves. */
 static void entry(unsigned high, unsigned low)
 {
@@ -93,6 +116,8 @@ static void entry(unsigned high, unsigned low)
     f->body(f->arg);
     f->ended = true;
     leave_own(f);
+    if (JUMPS)
+        _longjmp(f->caller_jump, 1);
     setcontext(&f->caller);
     PM_ASSERT(false, "setcontext returned");
 }
@@ -111,11 +136,7 @@ static void prepare(struct fiber *f)
 
 /* ---- stacks, of which some are kept: small runs would spend half their time in getting them ---- */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { KEPT_MAX = 0 }; /* sanitizers remember what was on a stack */
-#else
-enum { KEPT_MAX = 64 };
-#endif
+enum { KEPT_MAX = JUMPS ? 64 : 0 }; /* sanitizers remember what was on a stack */
 static char *kept[KEPT_MAX + 1];
 static int n_kept;
 
@@ -159,16 +180,25 @@ struct fiber *fiber_new(void (*body)(void *arg), void *arg)
 void fiber_resume(struct fiber *f)
 {
     PM_ASSERT(!f->ended);
+    bool first = !f->started;
     f->started = true;
     leave_caller(f);
-    swapcontext(&f->caller, &f->context);
+    if (!JUMPS)
+        swapcontext(&f->caller, &f->context);
+    else if (first)
+        enter(f);
+    else
+        jump(f->caller_jump, f->own_jump);
     arrive_caller(f);
 }
 
 void fiber_yield(struct fiber *f)
 {
     leave_own(f);
-    swapcontext(&f->context, &f->caller);
+    if (JUMPS)
+        jump(f->own_jump, f->caller_jump);
+    else
+        swapcontext(&f->context, &f->caller);
     arrive_own(f);
 }
 

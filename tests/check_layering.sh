@@ -12,7 +12,7 @@ PLAIN='assert complex ctype endian errno float immintrin inttypes limits math st
 # What the edges may use beside it.
 SYSTEM='dirent fcntl fnmatch locale malloc poll sched signal spawn time unistd
         sys/(file|mman|param|prctl|resource|stat|time|types|utsname|wait)'
-COROUTINES='ucontext sys/mman sanitizer/(common_interface_defs|tsan_interface)'
+COROUTINES='setjmp ucontext sys/mman sanitizer/(common_interface_defs|tsan_interface)'
 NETWORK='arpa/inet ifaddrs net/if netdb netinet/(in|tcp) linux/futex
          sys/(epoll|eventfd|random|select|signalfd|socket|syscall|timerfd|uio|un)'
 
