@@ -47,7 +47,7 @@ static int detour_init(struct pm_node *node, void *state, const struct pm_values
     traits->shared_memory = pm_values_bool(options, "shared");
     traits->gate_absent = d->wait;
     traits->promise_sync = PM_SEQUENTIAL; /* a key's requests of one worker all take the same way ... */
-    traits->promise_async = d->park || d->wait || d->late ? PM_EVENTUAL : PM_SEQUENTIAL; /* ... but not if some rest on it, or at the owner */
+    traits->promise_async = d->park || d->wait || d->late ? PM_EVENTUAL : PM_SEQUENTIAL; /* ... but not if some rest */
     return PM_OK;
 }
 
