@@ -35,7 +35,7 @@ void pm_apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, cons
         pm_add(pm_slot_delta(&node->slots, slot, length), update, length);
     }
     ++*pm_slot_merged(&node->slots, slot, length);
-    if (!(slot->flags & PM_SLOT_DIRTY)) {
+    if (!node->traits.versions && !(slot->flags & PM_SLOT_DIRTY)) {
         slot->flags |= PM_SLOT_DIRTY;
         pm_mark(ctx, &node->dirty, key);
     }

@@ -33,8 +33,7 @@ void pm_arrivals_add(struct pm_ctx *ctx, struct pm_slot *slot, struct pm_waiter 
     pm_unlock(ctx->node, &a->latch);
 }
 
-/* All that waits for the key, in order. */
-static struct pm_waiter *take(struct pm_node *node, pm_key key)
+struct pm_waiter *pm_arrivals_take(struct pm_node *node, pm_key key)
 {
     struct pm_arrivals *a = &node->arrivals;
     uint32_t b = bucket_of(key);
@@ -62,7 +61,7 @@ struct pm_message *pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_s
 {
     struct pm_message *replies = NULL, **end = &replies;
     slot->flags &= (uint8_t)~PM_SLOT_QUEUED;
-    for (struct pm_waiter *w = take(ctx->node, key), *next; w; w = next) {
+    for (struct pm_waiter *w = pm_arrivals_take(ctx->node, key), *next; w; w = next) {
         next = w->next;
         if (w->request) {
             *end = pm_serve_request(ctx, key, slot, w->request);

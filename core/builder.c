@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ROUND, ANSWER, RELOCATE and TRANSFER messages in the making: verbs append to them under a slot's latch, deliver
- * turns them into messages. */
+/* Messages of entries in the making: verbs append to them under a slot's latch, deliver turns them into messages. */
 #include "core/builder.h"
 
 static int grow_keys(struct pm_builder *b)
@@ -11,7 +10,7 @@ static int grow_keys(struct pm_builder *b)
     pm_key *keys = realloc(b->keys, capacity * sizeof *keys);
     if (keys)
         b->keys = keys;
-    uint64_t *meta = realloc(b->meta, capacity * sizeof *meta);
+    struct pm_entry_meta *meta = realloc(b->meta, capacity * sizeof *meta);
     if (meta)
         b->meta = meta;
     if (!keys || !meta)
@@ -41,13 +40,21 @@ static struct pm_builder *append(struct pm_scratch *s)
     return &s->builders[s->n_builders++];
 }
 
+/* Flags of the message that such an entry goes into. */
+static uint8_t flags_of(const struct pm_node *node, uint8_t kind, bool located)
+{
+    bool versions = kind == PM_MSG_ROUND && node->traits.versions;
+    return (uint8_t)((versions ? PM_FLAG_VERSIONS : 0) | (located ? PM_FLAG_LOCATED : 0));
+}
+
 static bool suits(const struct pm_node *node, const struct pm_builder *b, const struct pm_entry_place *place)
 {
-    uint32_t per_key = place->kind == PM_MSG_ROUND ? 12 : 16;
+    struct pm_wire w = {.kind = b->kind, .flags = flags_of(node, b->kind, b->located)};
+    uint64_t per_key = sizeof(pm_key) + pm_meta_bytes(&w);
     uint64_t bytes = PM_WIRE_BYTES + per_key * (b->n_keys + 1ull) + 4ull * b->n_floats + 4ull * place->floats;
-    if (b->need != place->need || bytes > node->config.max_message)
+    if (b->need != place->need || b->located != place->located || bytes > node->config.max_message)
         return false;
-    return place->kind != PM_MSG_ROUND ||
+    return place->kind != PM_MSG_ROUND || node->traits.versions ||
            ((int32_t)(b->sequence - place->not_before) >= 0 && !(place->after_refresh && b->has_refresh));
 }
 
@@ -59,9 +66,10 @@ static struct pm_builder *begin(struct pm_ctx *ctx, const struct pm_entry_place 
     b->kind = (uint8_t)place->kind;
     b->open = true;
     b->has_refresh = false;
+    b->located = place->located;
     b->need = place->need;
     b->updates = b->n_keys = b->n_floats = 0;
-    if (place->kind == PM_MSG_ROUND)
+    if (place->kind == PM_MSG_ROUND && !node->traits.versions)
         b->sequence = __atomic_add_fetch(&node->rounds.sequence_out[place->to], 1, __ATOMIC_SEQ_CST);
     else
         b->sequence = place->kind == PM_MSG_ANSWER ? (uint32_t)place->need : 0;
@@ -85,37 +93,65 @@ struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_plac
     return begin(ctx, place);
 }
 
-void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, uint64_t meta, const float *values,
+void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, const struct pm_entry_meta *meta, const float *values,
                     bool has_values)
 {
     struct pm_node *node = ctx->node;
     uint32_t stored = has_values ? pm_stored(node, key) : 0;
     PM_ASSERT(grow_keys(b) == PM_OK && grow_floats(b, stored) == PM_OK, "out of memory");
     b->keys[b->n_keys] = key;
-    b->meta[b->n_keys++] = meta;
+    b->meta[b->n_keys++] = *meta;
     pm_copy(b->floats + b->n_floats, values, stored);
     b->n_floats += has_values ? pm_length(node, key) : 0;
 }
 
+/* Entries' metadata, in the arrays of the message's kind. */
+static void write_meta(struct pm_message *m, const struct pm_builder *b)
+{
+    const uint8_t kind = m->wire.kind, flags = m->wire.flags;
+    const bool notice = kind == PM_MSG_OWNER, located = flags & PM_FLAG_LOCATED;
+    if ((kind == PM_MSG_ROUND && (flags & PM_FLAG_VERSIONS)) || kind == PM_MSG_ANSWER || kind == PM_MSG_TRANSFER ||
+        kind == PM_MSG_GRANT) {
+        uint64_t *versions = pm_message_meta(m);
+        for (uint32_t i = 0; i < b->n_keys; i++)
+            versions[i] = b->meta[i].version;
+    }
+    if (kind == PM_MSG_ROUND || kind == PM_MSG_GRANT) {
+        uint32_t *entry_flags = pm_entry_flags(m);
+        for (uint32_t i = 0; i < b->n_keys; i++)
+            entry_flags[i] = b->meta[i].flags;
+    }
+    if (notice || (located && kind == PM_MSG_ROUND)) {
+        pm_node_id *owners = pm_entry_owners(m);
+        for (uint32_t i = 0; i < b->n_keys; i++)
+            owners[i] = b->meta[i].owner;
+    }
+    if (notice || located || kind == PM_MSG_GRANT) {
+        uint32_t *counters = pm_entry_counters(m);
+        for (uint32_t i = 0; i < b->n_keys; i++)
+            counters[i] = b->meta[i].counter;
+    }
+}
+
 static void finish(struct pm_ctx *ctx, struct pm_builder *b)
 {
+    const struct pm_node *node = ctx->node;
+    uint8_t flags = flags_of(node, b->kind, b->located);
     struct pm_shape shape = {.n_keys = b->n_keys,
                              .n_floats = b->n_floats,
-                             .with_values = ctx->node->config.with_values};
+                             .versions = flags & PM_FLAG_VERSIONS,
+                             .located = flags & PM_FLAG_LOCATED,
+                             .with_values = node->config.with_values};
     struct pm_message *m = pm_message_new(b->kind, &shape);
     PM_ASSERT(m, "out of memory for a message of %u keys", b->n_keys);
     memcpy(pm_message_keys(m), b->keys, b->n_keys * sizeof *b->keys);
-    m->wire.origin = ctx->node->config.id;
-    if (b->kind == PM_MSG_RELOCATE) {
+    write_meta(m, b);
+    m->wire.origin = node->config.id;
+    if (b->kind == PM_MSG_RELOCATE || shape.versions) {
         m->wire.origin = (pm_node_id)b->need;
         m->wire.hop = (uint8_t)(b->need >> 32);
     } else if (b->kind == PM_MSG_ROUND) {
         m->wire.number = b->need;
-        uint32_t *flags = pm_message_meta(m);
-        for (uint32_t i = 0; i < b->n_keys; i++)
-            flags[i] = (uint32_t)b->meta[i];
-    } else {
-        memcpy(pm_message_meta(m), b->meta, b->n_keys * sizeof *b->meta);
     }
     if (shape.with_values && b->n_floats)
         memcpy(pm_message_values(m), b->floats, b->n_floats * sizeof *b->floats);

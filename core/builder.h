@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ROUND, ANSWER, RELOCATE and TRANSFER messages in the making. A context's own; see core/scratch.h. Not installed. */
+/* ROUND, ANSWER, RELOCATE, TRANSFER, GRANT and OWNER messages in the making. A context's own; see core/scratch.h. Not installed. */
 #ifndef PM_CORE_BUILDER_H
 #define PM_CORE_BUILDER_H
 
@@ -12,17 +12,18 @@
 struct pm_entry_place {
     enum pm_message_kind kind;
     pm_node_id to;
-    uint64_t need; /* the same for all entries. ROUND: number; ANSWER: place in the sequence that it includes; RELOCATE:
-                      pm_relocate_need; TRANSFER: 0 */
+    uint64_t need; /* the same for all entries. ROUND: number, with traits.versions pm_origin_need; ANSWER: place in the sequence
+                      that it includes; RELOCATE: pm_origin_need; others: 0 */
     uint32_t not_before; /* ROUND: not in a message with an earlier place than this */
     bool after_refresh; /* ROUND: not in a message with refresh requests */
+    bool located;       /* ROUND, ANSWER: entries say who owns their keys */
     uint32_t floats; /* that the entry may have, counted */
 };
 
-/* Who wants to own, and which way the message goes. */
-static inline uint64_t pm_relocate_need(pm_node_id requester, uint32_t hop)
+/* Whose wish it is, and how often it was passed on. */
+static inline uint64_t pm_origin_need(pm_node_id origin, uint32_t hop)
 {
-    return (uint64_t)hop << 32 | requester;
+    return (uint64_t)hop << 32 | origin;
 }
 
 /* The open message for such an entry, begun if there is none or if it does not suit or has no room left. A
@@ -30,7 +31,7 @@ static inline uint64_t pm_relocate_need(pm_node_id requester, uint32_t hop)
  * deliver does. The pointer is valid until the next call. */
 struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_place *place);
 /* Appends a key with its metadata and, if has_values, its values (NULL with --values none). */
-void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, uint64_t meta, const float *values,
+void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, const struct pm_entry_meta *meta, const float *values,
                     bool has_values);
 
 #endif

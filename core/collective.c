@@ -75,6 +75,9 @@ static void release_here(struct pm_ctx *ctx, uint64_t number, const double *sums
     for (uint32_t i = 0; i < node->config.workers; i++)
         __atomic_store_n(&node->workers[i].in_collective, 0, __ATOMIC_RELEASE);
     pm_clocks_new_era(node, (uint32_t)number, x->least_clock, x->least_of);
+    if (node->pauses_after_drain && __atomic_load_n(&x->draining, __ATOMIC_RELAXED))
+        __atomic_store_n(&node->paused, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&x->draining, 0, __ATOMIC_RELEASE);
     __atomic_store_n(&x->released, number, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < node->config.workers; i++)
         pm_wake(ctx, i);
@@ -216,6 +219,7 @@ static bool enter_cluster(struct pm_ctx *ctx)
     struct pm_node *node = ctx->node;
     struct pm_collective *x = &node->collective;
     if (x->kind == PM_COLLECTIVE_DRAIN) {
+        __atomic_store_n(&x->draining, 1, __ATOMIC_RELEASE);
         if (node->config.id != 0)
             x->wave = 0;
         return take_part(ctx);

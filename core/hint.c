@@ -11,6 +11,7 @@ static int hint(struct pm_worker *w, const pm_key *keys, size_t n, pm_clock star
     if (!node->policy->hint || n == 0)
         return PM_OK;
     pm_charge(&w->ctx, PM_CHARGE_INTENT, 1, n, 0);
+    pm_count(&w->ctx.counters.intents, n);
     node->policy->hint(&w->ctx, node->policy_state, w, keys, n, start, end);
     pm_ctx_deliver(&w->ctx);
     return PM_OK;

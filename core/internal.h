@@ -123,6 +123,8 @@ struct pm_rounds {
     struct pm_message **early_answers; /* per node: those that came before their turn, in order */
     struct pm_latch shipped_latch;
     struct pm_shipped *shipped[PM_QUEUE_BUCKETS];
+    uint64_t asked, answered; /* with traits.versions: refreshes, over the whole run; atomic */
+    int64_t began_ns;         /* the first of those that are open; atomic */
 };
 
 /* ---- clocks (clock.c) ---- */
@@ -147,6 +149,7 @@ struct pm_collective {
     uint64_t entered, released; /* collectives whose local workers all arrived; that were released (atomic) */
     uint32_t arrived, n_values;
     uint8_t kind;
+    uint32_t draining; /* atomic: all workers of this node are in a drain */
     double *values;               /* workers x n_values, local */
     double result[PM_REDUCE_MAX]; /* of the last release */
     pm_clock *least_of;           /* per node: the least clock of its workers, at the hub and where clocks matter */
@@ -192,7 +195,7 @@ struct pm_node {
     struct pm_slots slots;
     struct pm_worker *workers;
     struct pm_ctx communicator;
-    struct pm_key_list dirty, changed;
+    struct pm_key_list dirty, changed, replicas;
     struct pm_queue queue;
     struct pm_arrivals arrivals;
     bool ordered; /* keeps the order of each worker's operations per key */
@@ -207,6 +210,7 @@ struct pm_node {
     int64_t next_round_ns;                /* as the round hook said */
     int64_t asked_round_ns;               /* as pm_tick_at was told, earliest; atomic */
     uint32_t paused; /* atomic: no rounds while the model is evaluated */
+    bool pauses_after_drain; /* the end of a drain begins such a pause */
 };
 
 /* ---- small helpers ---- */
@@ -339,10 +343,40 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter);
 pm_node_id pm_directory_hop(const struct pm_node *node, pm_key key, const struct pm_slot *slot, uint32_t hop);
 /* Under the latch of an arriving slot: the node that gets the key next, or PM_NODE_NONE. */
 pm_node_id pm_slot_successor(const struct pm_slot *slot);
-/* An answer came from the owner of these keys: remembered where locations are cached. */
-void pm_locations_learn(struct pm_ctx *ctx, const pm_key *keys, uint32_t n, pm_node_id owner);
+/* An answer came from the owner of these keys, with the counters that made it so where owners grant ownership (else NULL):
+ * remembered where locations are cached. */
+void pm_locations_learn(struct pm_ctx *ctx, const pm_key *keys, const uint32_t *counters, uint32_t n, pm_node_id owner);
 int pm_handle_relocate(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 int pm_handle_transfer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+
+/* ---- ownership by grants (grant.c) ---- */
+/* Next hop by what has been heard. The slot is not owned here. */
+pm_node_id pm_owner_hop(const struct pm_node *node, pm_key key, const struct pm_slot *slot, uint32_t hop);
+/* Under the latch: somebody says that this node owns the key since that relocation of it. True when that is this node itself and
+ * the main copy is on its way here. `owner` may be anything. */
+bool pm_owner_hear(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_id owner, uint32_t counter);
+/* Under the latch of a slot whose main copy is on its way here: keeps the ACCESS or ROUND of this key alone until then. */
+void pm_park(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m);
+/* Under the latch of an owned slot: makes that node, whose refresh was just handled, the owner. same: its replica lacks nothing. */
+void pm_grant_key(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_id to, bool same);
+int pm_handle_grant(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+int pm_handle_owner(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+
+/* Do replies say which relocation made their sender the owner? */
+static inline bool pm_replies_located(const struct pm_node *node)
+{
+    return node->traits.grants && node->traits.location_cache;
+}
+
+/* ---- replicas with versions (versions.c) ---- */
+/* Under the latch of a replica: appends its entry to the message for its owner, with the delta if it has one. */
+void pm_versions_ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint32_t flags);
+/* So many refreshes of this node were answered. */
+void pm_refreshes_answered(struct pm_ctx *ctx, uint64_t n);
+/* Does a replica of this key wait for an answer? *ready: and has it a value? */
+bool pm_awaits_answer(const struct pm_node *node, pm_key key, bool *ready);
+int pm_handle_versioned_round(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+int pm_handle_versioned_answer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 
 /* ---- arrivals (arrival.c) ---- */
 /* Under the latch of an arriving slot: takes the waiter (malloced) over. */
@@ -350,6 +384,8 @@ void pm_arrivals_add(struct pm_ctx *ctx, struct pm_slot *slot, struct pm_waiter 
 /* Under the latch of a slot that has just become owned: serves all that waited for it, in order. Returns the replies, a
  * list to be emitted outside. */
 struct pm_message *pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
+/* Takes all that waits for the key, in order. */
+struct pm_waiter *pm_arrivals_take(struct pm_node *node, pm_key key);
 /* PM_OK or PM_E_MEMORY. Only where keys move. */
 int pm_arrivals_init(struct pm_arrivals *a);
 void pm_arrivals_fini(struct pm_arrivals *a);
@@ -393,6 +429,9 @@ void pm_rounds_flush(struct pm_ctx *ctx);
 int pm_handle_round(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 void pm_retry_refreshes(struct pm_ctx *ctx, struct pm_message *m);
 int pm_handle_answer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+/* Under the latch of a replica: its value is this one now, and what of its own updates that does not include. */
+void pm_take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t stamp, uint32_t sequence,
+                   const float *values);
 void pm_mark(struct pm_ctx *ctx, struct pm_key_list *list, pm_key key);
 /* Takes the list away; the caller frees *keys. Returns their number. */
 size_t pm_take(struct pm_node *node, struct pm_key_list *list, pm_key **keys);
@@ -433,6 +472,12 @@ int pm_handle_stats(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
 int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes);
 const void *pm_gather_blob(struct pm_node *node, pm_node_id of);
 void pm_gather_clear(struct pm_node *node);
+
+/* ---- intents (intent.c) ---- */
+struct pm_intents *pm_intents_new(void);
+void pm_intents_free(struct pm_intents *t);
+/* Memory that a worker's intents have taken. Any context. */
+uint64_t pm_intents_bytes(const struct pm_intents *t);
 
 /* ---- samples (sample.c) ---- */
 struct pm_samples *pm_samples_new(void);

@@ -10,6 +10,7 @@ static const char *const kind_names[PM_MSG_KINDS] = {
     [PM_MSG_ACCESS] = "access",   [PM_MSG_REPLY] = "reply",     [PM_MSG_ROUND] = "round",
     [PM_MSG_ANSWER] = "answer",   [PM_MSG_COLLECT] = "collect", [PM_MSG_SPREAD] = "spread",
     [PM_MSG_RELOCATE] = "relocate", [PM_MSG_TRANSFER] = "transfer",
+    [PM_MSG_GRANT] = "grant",     [PM_MSG_OWNER] = "owner",
     [PM_MSG_CLOCK] = "clock",     [PM_MSG_BARRIER] = "barrier", [PM_MSG_RELEASE] = "release",
     [PM_MSG_WAVE] = "wave",       [PM_MSG_STATS] = "stats",     [PM_MSG_PRIVATE] = "private",
     [PM_MSG_HELLO] = "hello",     [PM_MSG_GOODBYE] = "goodbye",
@@ -44,7 +45,8 @@ struct pm_message *pm_message_raw(uint32_t length_bytes)
 struct pm_message *pm_message_new(enum pm_message_kind kind, const struct pm_shape *shape)
 {
     struct pm_wire w = {.kind = (uint8_t)kind,
-                        .flags = shape->indexed ? PM_FLAG_INDEXED : 0,
+                        .flags = (uint8_t)((shape->indexed ? PM_FLAG_INDEXED : 0) | (shape->versions ? PM_FLAG_VERSIONS : 0) |
+                                           (shape->located ? PM_FLAG_LOCATED : 0)),
                         .n_keys = shape->n_keys,
                         .n_floats = shape->n_floats};
     uint64_t length = pm_body_bytes(&w) + shape->blob_bytes;
@@ -66,7 +68,7 @@ void pm_message_free(struct pm_message *m)
 /* Which kinds may carry keys, floats, a blob. */
 static bool has_keys(uint8_t kind)
 {
-    return kind <= PM_MSG_TRANSFER;
+    return kind <= PM_MSG_OWNER;
 }
 static bool has_blob(uint8_t kind)
 {
@@ -80,7 +82,11 @@ int pm_message_check(const struct pm_message *m, uint32_t received_bytes, bool w
         return PM_E_MESSAGE;
     uint8_t known = PM_FLAG_UNCHARGED;
     if (w->kind == PM_MSG_ACCESS || w->kind == PM_MSG_REPLY)
-        known |= PM_FLAG_INDEXED | PM_FLAG_MODEL | PM_FLAG_FILTERED;
+        known |= PM_FLAG_INDEXED | PM_FLAG_MODEL | PM_FLAG_FILTERED | PM_FLAG_LOCATED;
+    else if (w->kind == PM_MSG_ROUND)
+        known |= PM_FLAG_VERSIONS | PM_FLAG_LOCATED;
+    else if (w->kind == PM_MSG_ANSWER)
+        known |= PM_FLAG_LOCATED;
     if (w->flags & ~known)
         return PM_E_MESSAGE;
     if (!has_keys(w->kind) && (w->n_keys || w->n_floats))

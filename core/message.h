@@ -8,8 +8,10 @@
  *
  * Body layout, in this order, every section 4-byte aligned and keys 8-byte aligned because the header is 48 bytes:
  *   keys     n_keys x u64, but none in a REPLY, whose keys the origin knows
- *   meta     n_keys x pm_meta_bytes(wire) bytes: u64 stamps of ANSWER, u64 versions of TRANSFER, u32 entry numbers of
- *            indexed REPLY/ACCESS, u32 entry flags of ROUND
+ *   meta     n_keys x pm_meta_bytes(wire) bytes, one array after another: u64 versions of ROUND (PM_FLAG_VERSIONS), TRANSFER
+ *            and GRANT, u64 stamps of ANSWER; u32 entry numbers of indexed REPLY/ACCESS, u32 entry flags of ROUND and GRANT;
+ *            u32 owners of OWNER and of what is located (but REPLY and ANSWER come from the owner); u32 counters of
+ *            relocations of GRANT, OWNER and of what is located (PM_FLAG_LOCATED)
  *   values   n_floats x f32
  *   blob     the rest: doubles of a reduction, statistics, private bytes of a policy                                  */
 #ifndef PM_CORE_MESSAGE_H
@@ -32,6 +34,8 @@ enum pm_message_kind {
     PM_MSG_SPREAD,   /* exchange over hubs, second half: changed main copies to every replica; also a marker */
     PM_MSG_RELOCATE, /* `origin` wants to own these keys: to the home (hop 0), from there to the owner (hop 1) */
     PM_MSG_TRANSFER, /* from the old owner to the new one: values and versions */
+    PM_MSG_GRANT,    /* from the old owner to a replica holder that asked for a refresh: it owns these keys now */
+    PM_MSG_OWNER,    /* to homes: who owns these keys now */
     PM_MSG_CLOCK,    /* the sender's minimum clock rose to `number` */
     PM_MSG_BARRIER,  /* to node 0: all workers of the sender arrived; blob = their doubles */
     PM_MSG_RELEASE,  /* from node 0: leave the barrier; blob = sums */
@@ -50,9 +54,21 @@ enum pm_message_flag {
     PM_FLAG_INDEXED = 2,   /* ACCESS/REPLY name entries of the request one by one (the request was split) */
     PM_FLAG_MODEL = 4,     /* ACCESS that must read the main copy whatever the policy says */
     PM_FLAG_FILTERED = 8,  /* ACCESS/REPLY whose body is the policy's, until its filter_in has turned it back */
+    PM_FLAG_VERSIONS = 16, /* ROUND: entries name the version that the replica had before its delta raised it */
+    PM_FLAG_LOCATED = 32,  /* forwarded ACCESS/ROUND: the newest owner of each key that the sender has heard of, with the counter
+                              of relocations that made it so; REPLY/ANSWER: the counter that made the sender the owner */
 };
 
-enum pm_round_entry_flag { PM_ROUND_DELTA = 1, PM_ROUND_REFRESH = 2, PM_ROUND_OVER = 4 };
+enum pm_round_entry_flag {
+    PM_ROUND_DELTA = 1,
+    PM_ROUND_REFRESH = 2,
+    PM_ROUND_OVER = 4,
+    PM_ROUND_UNREADY = 8, /* with versions: the replica has no value yet */
+    PM_ROUND_FLAGS = 15,
+    PM_ROUND_MERGED_SHIFT = 4 /* with versions: above the flags, how many pushes are merged in the delta */
+};
+#define PM_ROUND_MERGED_MOST (UINT32_MAX >> PM_ROUND_MERGED_SHIFT)
+enum pm_grant_entry_flag { PM_GRANT_VALUE = 1 /* else the replica's own value is that of the main copy */ };
 
 /* Limit of one message, keys and values and header. Core splits; a larger received one is malformed. */
 enum { PM_MESSAGE_BYTES_MAX = 64 << 20, PM_WIRE_BYTES = 48 };
@@ -64,7 +80,7 @@ struct pm_wire {
     uint8_t op;            /* enum pm_op_kind of ACCESS and REPLY */
     uint8_t hop;           /* how often it was forwarded */
     uint32_t source;       /* node that sent this hop */
-    uint32_t origin;       /* node whose worker asked, or that wants to own; = source except in forwards */
+    uint32_t origin;       /* node whose worker asked, whose replica it is, or that wants to own; = source except in forwards */
     uint32_t n_keys;
     uint32_t n_floats;
     uint32_t request;      /* ACCESS, REPLY: the operation at the origin; CLOCK: the sender's era; ANSWER, where owners push
@@ -75,7 +91,8 @@ struct pm_wire {
     uint64_t number;       /* need of a request, clock, number of a round, a barrier or a wave */
     uint32_t first;        /* ACCESS, REPLY: the operation's entry that the first key is (unless indexed); ROUND: its place in
                               the sender's sequence to this node; ANSWER: the last ROUND of the receiver that it knows of */
-    uint32_t updates;      /* pushes merged into the deltas of this message (ROUND, COLLECT) */
+    uint32_t updates;      /* pushes merged into the deltas of this message (ROUND, COLLECT); ANSWER: refreshes that it answers
+                              without a value, because the replica is as new as the main copy or is to have none */
 };
 _Static_assert(sizeof(struct pm_wire) == PM_WIRE_BYTES, "no padding on the wire");
 
@@ -94,6 +111,8 @@ struct pm_shape {
     uint32_t n_keys, n_floats;
     uint32_t blob_bytes;
     bool indexed;     /* PM_FLAG_INDEXED */
+    bool versions;    /* PM_FLAG_VERSIONS */
+    bool located;     /* PM_FLAG_LOCATED */
     bool with_values; /* false: floats are counted, not stored */
 };
 
@@ -109,17 +128,26 @@ static inline uint32_t pm_key_bytes(const struct pm_wire *w)
 {
     return w->kind == PM_MSG_REPLY ? 0 : (uint32_t)sizeof(pm_key);
 }
+static inline uint32_t pm_located_bytes(const struct pm_wire *w)
+{
+    bool from_owner = w->kind == PM_MSG_REPLY || w->kind == PM_MSG_ANSWER;
+    return !(w->flags & PM_FLAG_LOCATED) ? 0 : from_owner ? 4 : 8;
+}
 static inline uint32_t pm_meta_bytes(const struct pm_wire *w)
 {
     switch (w->kind) {
     case PM_MSG_ACCESS:
     case PM_MSG_REPLY:
-        return (w->flags & PM_FLAG_INDEXED) ? 4 : 0;
+        return (w->flags & PM_FLAG_INDEXED ? 4 : 0) + pm_located_bytes(w);
     case PM_MSG_ROUND:
-        return 4;
+        return (w->flags & PM_FLAG_VERSIONS ? 12 : 4) + pm_located_bytes(w);
     case PM_MSG_ANSWER:
+        return 8 + pm_located_bytes(w);
     case PM_MSG_TRANSFER:
+    case PM_MSG_OWNER:
         return 8;
+    case PM_MSG_GRANT:
+        return 16;
     default:
         return 0;
     }
@@ -147,6 +175,20 @@ static inline pm_key *pm_message_keys(struct pm_message *m)
 static inline void *pm_message_meta(struct pm_message *m)
 {
     return (char *)&m->wire + PM_WIRE_BYTES + (size_t)pm_key_bytes(&m->wire) * m->wire.n_keys;
+}
+/* Parts of the metadata, for kinds and flags that have them. */
+static inline uint32_t *pm_entry_flags(struct pm_message *m) /* of ROUND, GRANT */
+{
+    bool versions = m->wire.kind == PM_MSG_GRANT || (m->wire.flags & PM_FLAG_VERSIONS);
+    return (uint32_t *)(void *)((char *)pm_message_meta(m) + (versions ? (size_t)8 * m->wire.n_keys : 0));
+}
+static inline uint32_t *pm_entry_counters(struct pm_message *m) /* of GRANT, OWNER and what is located */
+{
+    return (uint32_t *)(void *)((char *)pm_message_meta(m) + (size_t)(pm_meta_bytes(&m->wire) - 4) * m->wire.n_keys);
+}
+static inline pm_node_id *pm_entry_owners(struct pm_message *m) /* of OWNER and located ACCESS and ROUND */
+{
+    return (pm_node_id *)(void *)((char *)pm_message_meta(m) + (size_t)(pm_meta_bytes(&m->wire) - 8) * m->wire.n_keys);
 }
 static inline float *pm_message_values(struct pm_message *m)
 {

@@ -125,8 +125,9 @@ static int init_workers(struct pm_node *node)
         w->requests = pm_requests_new();
         w->samples = pm_samples_new();
         w->order = pm_order_new();
+        w->intents = pm_intents_new();
         pm_rng_init(&w->sample_rng, "sample", c->seed, c->id, i);
-        if (!w->requests || !w->samples || !w->order || init_ctx(&w->ctx, node, w) != PM_OK)
+        if (!w->requests || !w->samples || !w->order || !w->intents || init_ctx(&w->ctx, node, w) != PM_OK)
             return PM_E_MEMORY;
     }
     return init_ctx(&node->communicator, node, NULL);
@@ -143,7 +144,9 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
         return rc;
     const struct pm_traits *t = &node->traits;
     node->ordered = t->promise_async >= PM_PRAM && (t->relocates || (t->replicates && node->policy->usable));
-    PM_ASSERT(!t->relocates || t->key_bytes == 0, "private bytes of keys do not travel with them");
+    PM_ASSERT(!t->relocates || t->key_bytes == 0 || t->grants, "private bytes of keys do not travel with them");
+    PM_ASSERT(!t->versions || (t->replicates && !t->pushes_values && !t->min_clock), "versions are for replicas, without clocks");
+    PM_ASSERT(!t->grants || (t->versions && t->relocates), "owners grant ownership to replicas that ask");
     PM_ASSERT(!(t->gate_owned || t->gate_replicas || t->gate_absent) || node->policy->usable, "usable is missing");
     PM_ASSERT(!node->policy->merge || t->gate_owned, "merge needs gate_owned");
     if (t->max_nodes && c->nodes > t->max_nodes)
@@ -211,6 +214,7 @@ int pm_node_create(const struct pm_node_config *config, struct pm_node **out, st
         return pm_error_set(err, PM_E_MEMORY, "out of memory for a node");
     node->config = *config;
     node->asked_round_ns = PM_TIME_NEVER;
+    node->pauses_after_drain = config->job && config->job->main == pm_train_worker;
     if (node->config.max_message == 0)
         node->config.max_message = PM_MAX_MESSAGE_DEFAULT;
     node->layout = &config->model->layout;
@@ -240,12 +244,14 @@ void pm_node_destroy(struct pm_node *node)
         pm_requests_free(node->workers[i].requests);
         pm_samples_free(node->workers[i].samples);
         pm_order_free(node->workers[i].order);
+        pm_intents_free(node->workers[i].intents);
         fini_ctx(&node->workers[i].ctx);
     }
     free(node->workers);
     fini_ctx(&node->communicator);
     free(node->dirty.keys);
     free(node->changed.keys);
+    free(node->replicas.keys);
     pm_queue_fini(&node->queue);
     pm_arrivals_fini(&node->arrivals);
     pm_rounds_fini(node);
@@ -273,7 +279,8 @@ static int handle_private(struct pm_ctx *ctx, struct pm_message *m, struct pm_er
 
 static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
 {
-    bool of_replicas = m->wire.kind >= PM_MSG_ROUND && m->wire.kind <= PM_MSG_SPREAD;
+    const bool of_replicas = m->wire.kind >= PM_MSG_ROUND && m->wire.kind <= PM_MSG_SPREAD;
+    const bool versions = ctx->node->traits.versions;
     if (of_replicas && !ctx->node->traits.replicates)
         return pm_bad(err, m, "kind");
     switch (m->wire.kind) {
@@ -282,9 +289,9 @@ static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     case PM_MSG_REPLY:
         return pm_handle_reply(ctx, m, err);
     case PM_MSG_ROUND:
-        return pm_handle_round(ctx, m, err);
+        return versions ? pm_handle_versioned_round(ctx, m, err) : pm_handle_round(ctx, m, err);
     case PM_MSG_ANSWER:
-        return pm_handle_answer(ctx, m, err);
+        return versions ? pm_handle_versioned_answer(ctx, m, err) : pm_handle_answer(ctx, m, err);
     case PM_MSG_COLLECT:
         return pm_handle_collect(ctx, m, err);
     case PM_MSG_SPREAD:
@@ -293,6 +300,10 @@ static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
         return pm_handle_relocate(ctx, m, err);
     case PM_MSG_TRANSFER:
         return pm_handle_transfer(ctx, m, err);
+    case PM_MSG_GRANT:
+        return pm_handle_grant(ctx, m, err);
+    case PM_MSG_OWNER:
+        return pm_handle_owner(ctx, m, err);
     case PM_MSG_CLOCK:
         return pm_handle_clock(ctx, m, err);
     case PM_MSG_BARRIER:
@@ -400,6 +411,11 @@ uint32_t pm_node_workers(const struct pm_node *node)
 struct pm_node *pm_ctx_node(struct pm_ctx *ctx)
 {
     return ctx->node;
+}
+
+bool pm_draining(const struct pm_node *node)
+{
+    return __atomic_load_n(&node->collective.draining, __ATOMIC_ACQUIRE);
 }
 
 uint32_t pm_worker_index(const struct pm_worker *worker)

@@ -13,6 +13,10 @@
  *   tickets and requests of a worker (core/request)       its latch, taken under a slot latch; made and reclaimed
  *                                                         by the worker; counted down by whoever handles the
  *                                                         reply; handed over by atomics with acquire/release
+ *   intents of a worker (core/intent.c)                    declared ones its latch; active ones by whoever acts on them,
+ *                                                         one context at a time
+ *   list of replicas                                       its own latch, taken under a slot latch; the visit of all of
+ *                                                         them ship_latch
  *   clocks                                                atomics; the minimum under clocks.latch
  *   collective (barrier, reduction, drain) state          collective.latch
  *   exchange state                                        exchange.latch (the receive step runs on one context at a time
@@ -64,6 +68,7 @@ struct pm_ctx {
     void *backend;  /* for the backend's own use */
 };
 
+struct pm_intents;
 struct pm_op;
 struct pm_order;
 struct pm_requests;
@@ -79,6 +84,7 @@ struct pm_worker {
     struct pm_requests *requests; /* tickets and unanswered requests */
     struct pm_order *order;       /* keys that it has asked other nodes for */
     struct pm_samples *samples;   /* prepared samples */
+    struct pm_intents *intents;   /* declared and active ones */
     uint64_t collectives;         /* barriers, reductions and drains entered */
     int64_t compute_ns, wait_ns;
     struct pm_rng sample_rng;
@@ -110,7 +116,6 @@ struct pm_node;
 int pm_node_create(const struct pm_node_config *config, struct pm_node **node, struct pm_error *err);
 void pm_node_destroy(struct pm_node *node);
 
-struct pm_worker *pm_node_worker(struct pm_node *node, uint32_t index);
 struct pm_ctx *pm_node_communicator(struct pm_node *node);
 const struct pm_job *pm_node_job(const struct pm_node *node);
 

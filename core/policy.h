@@ -26,7 +26,7 @@
 #include "core/stats.h"
 #include "core/types.h"
 
-enum { PM_POLICY_ABI = 1, PM_ITERATION_CLOCK_BITS = 40 };
+enum { PM_POLICY_ABI = 1, PM_ITERATION_CLOCK_BITS = 40, PM_INTENTS_MAX = 1 << 26 };
 #define PM_CLOCK_SUB_EPOCHS UINT32_MAX /* as traits.clock_every */
 
 struct pm_ctx;
@@ -57,6 +57,10 @@ struct pm_traits {
     bool ranges;         /* key k of K has its home at node k * N / K (else at hash(k) mod N) */
     bool relocates;      /* keys can change their owner: core keeps the directory of owners at the homes */
     bool location_cache; /* with relocates: accesses go to the last owner that was heard of, not to the home */
+    bool versions;       /* with replicates: replicas carry the version of the main copy that they hold, owners answer a refresh
+                            of one that is up to date by a count alone, and core lists the replicas (pm_visit_replicas) */
+    bool grants;         /* with versions and relocates: the owner may answer a refresh with the ownership of the key (hook
+                            `grant`); homes hear of it later. Keys are not localized then (pm_localize_keys) */
     bool min_clock;      /* nodes tell each other their minimum clock */
     /* How often workers advance their clocks per clock of the policy (0: 1), or PM_CLOCK_SUB_EPOCHS: a clock of the policy is
      * a sub-epoch, or an epoch that has none. Hooks `advance`, `clock` and `min_clock`, notices and minimum clocks are in
@@ -82,6 +86,13 @@ struct pm_traits {
 enum pm_serve {
     PM_SERVE_LATER, /* keep the request; asked again at the next kick */
     PM_SERVE_VALUE, /* answer with the value that it has now */
+};
+
+/* What an owner answers to a refresh, with traits.versions. */
+enum pm_grant {
+    PM_GRANT_NOTHING,   /* the asker's replica gets no value */
+    PM_GRANT_REPLICA,   /* its value, if that is newer */
+    PM_GRANT_OWNERSHIP, /* the key is the asker's from now on; needs traits.grants */
 };
 
 struct pm_policy {
@@ -118,8 +129,10 @@ struct pm_policy {
      * stamp 0. Asked after a delta that came along was merged; not asked for pushes or for reads of the model. */
     enum pm_serve (*serve)(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, pm_node_id from,
                   uint64_t need, uint64_t *stamp);
-    /* At the owner, under the latch: `from` asked for a refresh (on; before serve; each time) or dropped its replica (off;
-     * after its last delta was merged). */
+    /* The same for a refresh, with traits.versions, where `serve` is asked for reads only. Default: a replica. */
+    enum pm_grant (*grant)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, pm_node_id from);
+    /* At the owner, under the latch: `from` asked for a refresh (on; before serve or grant; each time) or dropped its replica
+     * (off; after its last delta was merged). With traits.grants an `off` may come late, after a further `on`. */
     void (*interest)(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, pm_node_id from, bool on);
     /* A value with this stamp was installed in a replica here (value, version and PM_SLOT_READY are set); queued operations
      * are looked at right after. */
@@ -149,8 +162,9 @@ struct pm_policy {
     void (*prepare_sample)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, uint32_t distribution, size_t n,
                            pm_clock start, pm_clock end);
 
-    /* Periodic work on the communicator; returns the time of the next call (PM_TIME_NEVER: none until pm_tick_at).
-     * First called when the cluster has started. Not called while the model is evaluated. */
+    /* Periodic work on the communicator; returns the time of the next call (PM_TIME_NEVER: none until pm_tick_at, or, with
+     * traits.versions, until all refreshes are answered). First called when the cluster has started. Not called while the
+     * model is evaluated. In a drain (pm_draining) it must end by itself to send what is not needed. */
     int64_t (*round)(struct pm_ctx *ctx, void *state, int64_t now_ns);
     /* A private message (wire.sub, wire.number, blob); core frees it. PM_OK or PM_E_MESSAGE. */
     int (*message)(struct pm_ctx *ctx, void *state, struct pm_message *m);
@@ -178,16 +192,22 @@ struct pm_policy {
  * between pm_slot_open and pm_slot_close; those "outside any latch" are for the others. What they send is grouped per
  * destination and leaves when the transition ends. ---- */
 
+/* Called with one key and its latched slot. */
+typedef void (*pm_visit_fn)(struct pm_ctx *ctx, void *arg, pm_key key, struct pm_slot *slot);
+
 /* Home of a key: hash(key) mod N, or by ranges of keys (traits.ranges). */
 pm_node_id pm_home(const struct pm_node *node, pm_key key);
 pm_node_id pm_node_self(const struct pm_node *node);
 uint32_t pm_node_count(const struct pm_node *node);
 uint32_t pm_node_workers(const struct pm_node *node);
+struct pm_worker *pm_node_worker(struct pm_node *node, uint32_t index);
 struct pm_node *pm_ctx_node(struct pm_ctx *ctx);
 uint32_t pm_worker_index(const struct pm_worker *worker); /* within its node */
 pm_clock pm_worker_clock(const struct pm_worker *worker);
 /* How many clocks of the policy (traits.clock_every) the worker has ended. */
 pm_clock pm_policy_clock(const struct pm_worker *worker);
+/* Are all workers of this node in a drain? It cannot end while messages come and go. */
+bool pm_draining(const struct pm_node *node);
 /* Minimum clock over all workers of the cluster, as known here; workers in a collective count as infinite
  * (PM_CLOCK_INFINITE when all are). May be called under a latch. Needs traits.min_clock. */
 pm_clock pm_min_clock(const struct pm_node *node);
@@ -226,8 +246,33 @@ void pm_replicate(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 /* Under the slot's latch: sends the collected update to the owner and forgets the replica; not while a refresh is
  * unanswered (PM_SLOT_REFRESHING). Operations that wait for a kick wait on, for an absent key then. */
 void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
-/* Outside any latch: sends every update collected in this node's replicas to the owners, one message per destination. */
+/* Outside any latch: sends every update collected in this node's replicas to the owners, one message per destination; with
+ * traits.versions but for those at replicas whose refresh is unanswered. */
 void pm_send_deltas(struct pm_ctx *ctx);
+/* Needs traits.versions. Outside any latch: visits the replicas of this node in the order in which they were made, each under its
+ * latch; the visitor may refresh it, send its delta, or drop it. None of them is PM_SLOT_REFRESHING when all refreshes are
+ * answered. One context at a time; a second one waits. */
+void pm_visit_replicas(struct pm_ctx *ctx, pm_visit_fn visit, void *arg);
+/* Needs traits.versions. How many refreshes this node has asked for that are not answered. May be called under a latch. */
+uint64_t pm_refreshes_open(const struct pm_node *node);
+/* Under the latch of a replica: sends the collected update, if there is any, to the owner; not while a refresh is unanswered.
+ * Needs traits.versions. */
+void pm_send_delta(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
+/* Needs traits.versions. Outside any latch: every other node gets a ROUND message in this transition, be it empty. */
+void pm_round_to_all(struct pm_ctx *ctx);
+
+/* Intents, for hooks that want to act on them later; see core/intent.c. All outside any latch. */
+/* In `hint`: keeps an intent of this worker until it is taken or activated. When the worker has PM_INTENTS_MAX keys waiting the
+ * intent is dropped and counted: it is a hint. */
+void pm_intent_keep(struct pm_worker *worker, const pm_key *keys, size_t n, pm_clock start, pm_clock end);
+/* Takes what this worker declared with start <= until, by rising start; `take` gets the keys of one intent, or of a part of it. */
+typedef void (*pm_intent_fn)(struct pm_ctx *ctx, void *arg, const pm_key *keys, size_t n, pm_clock start, pm_clock end);
+void pm_intents_take(struct pm_ctx *ctx, struct pm_worker *worker, pm_clock until, pm_intent_fn take, void *arg);
+/* On one context at a time: makes those active that this worker, whose clock is `now`, declared with start <= until and
+ * now < end, and ends those active ones whose end has come. slot->intents is the number of workers of this node that have an
+ * active intent for the key. `began` is called, under the slot's latch, when the first of them has begun. */
+void pm_intents_activate(struct pm_ctx *ctx, struct pm_worker *worker, pm_clock now, pm_clock until, pm_visit_fn began,
+                         void *arg);
 /* Outside any latch: has the main copies of these keys move here; those that are here or arriving already stay as they
  * are. Accesses wait in order while a key arrives. Needs traits.relocates; not for keys with a replica here. */
 void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n);
@@ -248,7 +293,6 @@ void pm_tick_at(struct pm_ctx *ctx, int64_t at_ns);
 void pm_exchange(struct pm_ctx *ctx);
 /* Outside any latch: visits the main copies that have changed since the last visit and that other nodes have ever asked to
  * refresh, each under its latch. Needs traits.track_changes and pushes_values. */
-typedef void (*pm_visit_fn)(struct pm_ctx *ctx, void *arg, pm_key key, struct pm_slot *slot);
 void pm_visit_changed(struct pm_ctx *ctx, pm_visit_fn visit, void *arg);
 /* In pm_visit_changed: sends the value to a node (not to self) as if it had asked for it, with a stamp. A value with a lower
  * stamp than that of the replica there is ignored. Only to nodes that have asked for a refresh of this key once. */

@@ -35,6 +35,8 @@ pm_node_id pm_directory_hop(const struct pm_node *node, pm_key key, const struct
     pm_node_id home = pm_owner_at_start(node, key);
     if (!node->traits.relocates)
         return home;
+    if (node->traits.grants)
+        return pm_owner_hop(node, key, slot, hop);
     bool known = slot && slot->state == PM_SLOT_ABSENT && slot->location != PM_NODE_NONE;
     if (home == node->config.id) {
         PM_ASSERT(known, "the home of a key does not know its owner");
@@ -43,17 +45,19 @@ pm_node_id pm_directory_hop(const struct pm_node *node, pm_key key, const struct
     return hop == 0 && known && node->traits.location_cache ? slot->location : home;
 }
 
-void pm_locations_learn(struct pm_ctx *ctx, const pm_key *keys, uint32_t n, pm_node_id owner)
+void pm_locations_learn(struct pm_ctx *ctx, const pm_key *keys, const uint32_t *counters, uint32_t n, pm_node_id owner)
 {
     struct pm_node *node = ctx->node;
     for (uint32_t i = 0; i < n && owner != node->config.id; i++) {
-        if (pm_owner_at_start(node, keys[i]) == node->config.id)
+        if (!counters && pm_owner_at_start(node, keys[i]) == node->config.id)
             continue; /* here it would be the directory */
         struct pm_slot *slot = pm_slots_get(&node->slots, keys[i]);
         if (!slot)
             return; /* a cached location is not worth a run */
         pm_slot_lock(&node->slots, slot);
-        if (slot->state == PM_SLOT_ABSENT)
+        if (counters)
+            pm_owner_hear(ctx, keys[i], slot, owner, counters[i]);
+        else if (slot->state == PM_SLOT_ABSENT)
             slot->location = owner;
         pm_slot_unlock(&node->slots, slot);
     }
@@ -62,8 +66,8 @@ void pm_locations_learn(struct pm_ctx *ctx, const pm_key *keys, uint32_t n, pm_n
 /* RELOCATE of a key, asked for by `requester`; `hop` 0: to its home, 1: to its owner. */
 static void send_relocate(struct pm_ctx *ctx, pm_key key, pm_node_id requester, uint32_t hop, pm_node_id to)
 {
-    struct pm_entry_place place = {.kind = PM_MSG_RELOCATE, .to = to, .need = pm_relocate_need(requester, hop)};
-    pm_builder_add(ctx, pm_builder_for(ctx, &place), key, 0, NULL, false);
+    struct pm_entry_place place = {.kind = PM_MSG_RELOCATE, .to = to, .need = pm_origin_need(requester, hop)};
+    pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &(struct pm_entry_meta){0}, NULL, false);
 }
 
 void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n)
@@ -71,7 +75,7 @@ void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n)
     struct pm_node *node = ctx->node;
     const pm_node_id self = node->config.id;
     const uint64_t now = asked_at(pm_now_ns(ctx));
-    PM_ASSERT(node->traits.relocates);
+    PM_ASSERT(node->traits.relocates && !node->traits.grants);
     for (size_t i = 0; i < n; i++) {
         bool home = pm_owner_at_start(node, keys[i]) == self;
         if (home && !pm_slots_find(&node->slots, keys[i]))
@@ -95,7 +99,8 @@ static void give(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_i
     struct pm_node *node = ctx->node;
     uint32_t length = pm_length(node, key);
     struct pm_entry_place place = {.kind = PM_MSG_TRANSFER, .to = to, .floats = length};
-    pm_builder_add(ctx, pm_builder_for(ctx, &place), key, slot->version, slot->value, true);
+    struct pm_entry_meta meta = {.version = slot->version};
+    pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &meta, slot->value, true);
     pm_slot_detach(&node->slots, key, slot);
     if (pm_owner_at_start(node, key) != node->config.id)
         slot->location = to;
@@ -129,7 +134,7 @@ static const char *refuse(const struct pm_node *node, const struct pm_message *m
 static int check_relocate(const struct pm_node *node, struct pm_message *m, struct pm_error *err)
 {
     const struct pm_wire *w = &m->wire;
-    if (!node->traits.relocates)
+    if (!node->traits.relocates || node->traits.grants)
         return pm_bad(err, m, "kind");
     if (w->origin >= node->config.nodes || w->origin == node->config.id || (w->hop == 0 && w->origin != w->source))
         return pm_bad(err, m, "origin");
@@ -182,7 +187,7 @@ int pm_handle_relocate(struct pm_ctx *ctx, struct pm_message *m, struct pm_error
 
 static int check_transfer(const struct pm_node *node, struct pm_message *m, struct pm_error *err)
 {
-    if (!node->traits.relocates)
+    if (!node->traits.relocates || node->traits.grants)
         return pm_bad(err, m, "kind");
     int rc = pm_check_keys(node, m, false, err);
     if (rc != PM_OK)

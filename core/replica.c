@@ -118,6 +118,10 @@ static void add_shipped(struct pm_node *node, pm_key key, uint32_t sequence, flo
 static void ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint32_t flags, uint64_t need)
 {
     struct pm_node *node = ctx->node;
+    if (node->traits.versions) {
+        pm_versions_ship(ctx, key, slot, flags);
+        return;
+    }
     uint32_t length = pm_length(node, key), stored = pm_stored(node, key);
     uint32_t *merged = pm_slot_merged(&node->slots, slot, length);
     float *delta = pm_slot_delta(&node->slots, slot, length);
@@ -135,7 +139,8 @@ static void ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint32_t 
     struct pm_builder *b = pm_builder_for(ctx, &place);
     *sequence = b->sequence;
     b->has_refresh |= (flags & PM_ROUND_REFRESH) != 0;
-    pm_builder_add(ctx, b, key, flags | (has_delta ? PM_ROUND_DELTA : 0), delta, has_delta);
+    struct pm_entry_meta meta = {.flags = flags | (has_delta ? PM_ROUND_DELTA : 0)};
+    pm_builder_add(ctx, b, key, &meta, delta, has_delta);
     if (has_delta) {
         if (after_refresh || (node->traits.pushes_values && (slot->flags & PM_SLOT_READY)))
             keep_shipped(node, key, b, delta);
@@ -149,12 +154,15 @@ static void make_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
 {
     struct pm_node *node = ctx->node;
     PM_ASSERT(pm_slot_attach(&node->slots, key, slot, true) == PM_OK, "out of memory for a replica");
-    if (__atomic_load_n(&node->dropped_bytes, __ATOMIC_RELAXED)) { /* perhaps this one, with an entry under way */
+    if (node->traits.versions) {
+        if (!(slot->flags & PM_SLOT_LISTED))
+            pm_mark(ctx, &node->replicas, key);
+        slot->flags |= PM_SLOT_LISTED;
+    } else if (__atomic_load_n(&node->dropped_bytes, __ATOMIC_RELAXED)) { /* perhaps this one, with an entry under way */
         pm_node_id to = pm_next_hop(ctx, key, slot, 0);
         *pm_slot_sequence(&node->slots, slot, pm_length(node, key)) =
             __atomic_load_n(&node->rounds.sequence_out[to], __ATOMIC_SEQ_CST);
     }
-    pm_count(&ctx->counters.replicas_created, 1);
     __atomic_fetch_add(&node->extra_bytes, pm_slot_model_bytes(&node->slots, pm_length(node, key), true),
                        __ATOMIC_RELAXED);
 }
@@ -182,16 +190,27 @@ void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
               "a replica with an unanswered refresh is not dropped");
     PM_ASSERT(!node->traits.pushes_values, "values for the replica may be on their way");
     ship(ctx, key, slot, PM_ROUND_OVER, 0);
+    pm_count(&ctx->counters.replicas_dropped, (slot->flags & PM_SLOT_READY) != 0);
     pm_slot_detach(&node->slots, key, slot);
-    pm_count(&ctx->counters.replicas_dropped, 1);
     __atomic_fetch_add(&node->dropped_bytes, pm_slot_model_bytes(&node->slots, pm_length(node, key), true),
                        __ATOMIC_RELAXED);
+}
+
+static void send_if_idle(struct pm_ctx *ctx, void *arg, pm_key key, struct pm_slot *slot)
+{
+    (void)arg;
+    if (!(slot->flags & PM_SLOT_REFRESHING))
+        pm_send_delta(ctx, key, slot);
 }
 
 void pm_send_deltas(struct pm_ctx *ctx)
 {
     struct pm_node *node = ctx->node;
     pm_key *keys;
+    if (node->traits.versions) {
+        pm_visit_replicas(ctx, send_if_idle, NULL);
+        return;
+    }
     /* Who comes second finds every delta in a message that has its place in the sequence, which a clock notice names. */
     pm_lock(node, &node->rounds.ship_latch);
     size_t n = pm_take(node, &node->dirty, &keys);
@@ -220,7 +239,7 @@ static void answer(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node
                                    .need = ctx->node->rounds.sequence_in[to],
                                    .floats = pm_length(ctx->node, key)};
     struct pm_builder *b = pm_builder_for(ctx, &place);
-    pm_builder_add(ctx, b, key, stamp, slot->value, true);
+    pm_builder_add(ctx, b, key, &(struct pm_entry_meta){.version = stamp}, slot->value, true);
     pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, pm_length(ctx->node, key));
 }
 
@@ -338,6 +357,8 @@ static int check_round(const struct pm_node *node, struct pm_message *m, struct 
     uint64_t floats = 0;
     if (m->wire.source == node->config.id)
         return pm_bad(err, m, "source");
+    if (m->wire.flags & (PM_FLAG_VERSIONS | PM_FLAG_LOCATED))
+        return pm_bad(err, m, "flags");
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         if (keys[i] >= node->layout->n_keys)
             return pm_bad(err, m, "key");
@@ -396,14 +417,15 @@ int pm_handle_round(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
 
 /* ---- answers ---- */
 
-/* Under the latch of a replica: its value is this one now. */
-static void take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t stamp, uint32_t sequence,
-                       const float *values)
+void pm_take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t stamp, uint32_t sequence,
+                   const float *values)
 {
     struct pm_node *node = ctx->node;
     uint32_t length = pm_stored(node, key);
     pm_copy(slot->value, values, length);
-    add_shipped(node, key, sequence, slot->value);
+    if (!node->traits.versions)
+        add_shipped(node, key, sequence, slot->value);
+    pm_count(&ctx->counters.replicas_created, !(slot->flags & PM_SLOT_READY));
     if (length)
         pm_add(slot->value, pm_slot_delta(&node->slots, slot, length), length);
     slot->flags = (uint8_t)((slot->flags & ~PM_SLOT_REFRESHING) | PM_SLOT_READY);
@@ -420,7 +442,7 @@ static void install(struct pm_ctx *ctx, pm_key key, uint64_t stamp, uint32_t seq
     pm_slot_lock(&node->slots, slot);
     /* Contexts of the owner put together messages at the same time, so an older value may be in the later one. */
     if (!node->traits.pushes_values || !(slot->flags & PM_SLOT_READY) || stamp >= slot->version) {
-        take_value(ctx, key, slot, stamp, sequence, values);
+        pm_take_value(ctx, key, slot, stamp, sequence, values);
         queued = slot->flags & PM_SLOT_QUEUED;
         slot->flags &= (uint8_t)~PM_SLOT_QUEUED;
     }
@@ -444,7 +466,7 @@ static bool expected(const struct pm_node *node, pm_key key, pm_node_id from)
 
 static int check_answer(const struct pm_node *node, struct pm_message *m, struct pm_error *err)
 {
-    int rc = pm_check_keys(node, m, false, err);
+    int rc = m->wire.flags & PM_FLAG_LOCATED ? pm_bad(err, m, "flags") : pm_check_keys(node, m, false, err);
     const pm_key *keys = pm_message_keys(m);
     for (uint32_t i = 0; rc == PM_OK && i < m->wire.n_keys; i++)
         if (!expected(node, keys[i], m->wire.source))

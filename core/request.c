@@ -167,7 +167,7 @@ static int check_reply(const struct pm_node *node, const struct pm_requests *r, 
     const struct pm_op *op = r->slots[i].op;
     if (w->op != op->kind)
         return pm_bad(err, m, "op");
-    if (!(w->flags & PM_FLAG_MODEL) != !op->model)
+    if (!(w->flags & PM_FLAG_MODEL) != !op->model || !(w->flags & PM_FLAG_LOCATED) != !pm_replies_located(node))
         return pm_bad(err, m, "flags");
     if (w->n_keys == 0 || w->n_keys > op->open)
         return pm_bad(err, m, "n_keys");
@@ -207,7 +207,7 @@ static void learn(struct pm_ctx *ctx, struct pm_message *m, const pm_key *keys)
     if (m->wire.flags & PM_FLAG_MODEL)
         return;
     if (node->traits.location_cache)
-        pm_locations_learn(ctx, keys, m->wire.n_keys, m->wire.source);
+        pm_locations_learn(ctx, keys, pm_replies_located(node) ? pm_entry_counters(m) : NULL, m->wire.n_keys, m->wire.source);
     for (uint32_t i = 0; node->ordered && i < m->wire.n_keys; i++)
         pm_order_done(ctx, &node->workers[m->wire.worker], keys[i]);
 }

@@ -42,6 +42,7 @@ void pm_scratch_free(struct pm_scratch *s)
     free(s->touched);
     free(s->range);
     free(s->answered);
+    free(s->intents);
     free(s);
 }
 

@@ -18,17 +18,25 @@ struct pm_miss {
     pm_node_id to;  /* where to ask */
 };
 
-/* A ROUND or ANSWER message that is being put together for one node. */
+/* What an entry says of its key. */
+struct pm_entry_meta {
+    uint64_t version; /* or stamp */
+    uint32_t flags;
+    pm_node_id owner; /* as far as is known, with the counter of relocations that made it so */
+    uint32_t counter;
+};
+
+/* A message of entries that is being put together for one node. */
 struct pm_builder {
     pm_node_id to;
     uint8_t kind;
-    bool open, has_refresh;
+    bool open, has_refresh, located;
     uint64_t need;
     uint32_t sequence, turn, updates;
     uint32_t n_keys, keys_capacity;
     uint32_t n_floats, floats_capacity; /* counted; stored only with values */
     pm_key *keys;
-    uint64_t *meta; /* entry flags or stamps */
+    struct pm_entry_meta *meta;
     float *floats;
 };
 
@@ -50,6 +58,9 @@ struct pm_scratch {
     /* keys that a reply answered */
     pm_key *answered;
     size_t answered_capacity;
+    /* keys of an intent that is acted on */
+    pm_key *intents;
+    size_t intents_capacity;
 };
 
 struct pm_scratch *pm_scratch_new(uint32_t nodes);

@@ -7,12 +7,17 @@
 
 /* What becomes of a request. The reply is made for all keys at once; when one cannot be served it turns into an indexed
  * reply of the others, and the rest goes into requests of its own. */
+struct pm_located {
+    pm_node_id owner;
+    uint32_t counter;
+};
 struct serving {
     struct pm_ctx *ctx;
     struct pm_message *m, *reply;
     uint32_t n_served, n_floats, n_applied;
     uint32_t *served;     /* indices into m's keys, once partial */
     pm_node_id *elsewhere; /* per key, once partial: PM_NODE_NONE served or awaited, self deferred, else next hop */
+    struct pm_located *known; /* per key, once partial, where owners grant ownership: who owns it as far as is known here */
     bool partial;
 };
 
@@ -41,6 +46,7 @@ static struct pm_message *whole_reply(struct pm_ctx *ctx, struct pm_message *m)
 {
     struct pm_shape shape = {.n_keys = m->wire.n_keys,
                              .indexed = m->wire.flags & PM_FLAG_INDEXED,
+                             .located = pm_replies_located(ctx->node),
                              .with_values = ctx->node->config.with_values};
     if (m->wire.op == PM_OP_PULL) {
         const pm_key *keys = pm_message_keys(m);
@@ -61,7 +67,9 @@ static void become_partial(struct serving *s, uint32_t i)
     s->partial = true;
     s->served = malloc(s->m->wire.n_keys * sizeof *s->served);
     s->elsewhere = malloc(s->m->wire.n_keys * sizeof *s->elsewhere);
-    PM_ASSERT(s->served && s->elsewhere, "out of memory for a request of %u keys", s->m->wire.n_keys);
+    s->known = s->ctx->node->traits.grants ? malloc(s->m->wire.n_keys * sizeof *s->known) : NULL;
+    PM_ASSERT(s->served && s->elsewhere && (s->known || !s->ctx->node->traits.grants),
+              "out of memory for a request of %u keys", s->m->wire.n_keys);
     for (uint32_t k = 0; k < i; k++) {
         s->served[k] = k;
         s->elsewhere[k] = PM_NODE_NONE;
@@ -106,39 +114,78 @@ static void await(struct serving *s, uint32_t i, pm_key key, struct pm_slot *slo
     pm_arrivals_add(s->ctx, slot, w);
 }
 
-/* Serves key i, whose values (of a push) are at `in`, or notes where it goes instead. */
-static void serve_key(struct serving *s, uint32_t i, pm_key key, const float *in)
+/* Under the latch: does the message say that the key, which is not here, is on its way here? */
+static bool is_coming(struct serving *s, uint32_t i, pm_key key, struct pm_slot *slot)
+{
+    struct pm_message *m = s->m;
+    return (m->wire.flags & PM_FLAG_LOCATED) &&
+           pm_owner_hear(s->ctx, key, slot, pm_entry_owners(m)[i], pm_entry_counters(m)[i]);
+}
+
+/* The slot of a key of the request; NULL: nothing is known of it here. */
+static struct pm_slot *slot_of(struct serving *s, pm_key key)
 {
     struct pm_node *node = s->ctx->node;
     struct pm_slot *slot = pm_slots_find(&node->slots, key);
     if (!slot)
         PM_ASSERT(pm_slot_make(node, key, &slot) == PM_OK, "out of memory for a slot");
+    if (!slot && (s->m->wire.flags & PM_FLAG_LOCATED)) {
+        slot = pm_slots_get(&node->slots, key);
+        PM_ASSERT(slot, "out of memory for a slot");
+    }
+    return slot;
+}
+
+/* Under the latch, if there is a slot: key i goes elsewhere, or waits here. */
+static void pass_by(struct serving *s, uint32_t i, const struct pm_slot *slot, pm_node_id to)
+{
+    become_partial(s, i);
+    s->elsewhere[i] = to;
+    if (s->known)
+        s->known[i] = slot ? (struct pm_located){slot->location, slot->relocations} : (struct pm_located){PM_NODE_NONE, 0};
+}
+
+/* Under the latch of an owned slot. */
+static void serve_owned(struct serving *s, uint32_t i, pm_key key, struct pm_slot *slot, const float *in)
+{
+    struct pm_node *node = s->ctx->node;
+    float *out = pm_message_values(s->reply) + (node->config.with_values ? s->n_floats : 0);
+    struct pm_access access = {.kind = s->m->wire.op, .number = s->m->wire.number, .out = out, .in = in};
+    s->n_applied += pm_serve_local(s->ctx, key, slot, &access);
+    if (s->reply->wire.flags & PM_FLAG_LOCATED)
+        pm_entry_counters(s->reply)[s->n_served] = slot->relocations;
+    if (s->partial) {
+        s->served[s->n_served] = i;
+        s->elsewhere[i] = PM_NODE_NONE;
+    }
+    s->n_served++;
+    if (s->m->wire.op == PM_OP_PULL)
+        s->n_floats += pm_length(node, key);
+}
+
+/* Serves key i, whose values (of a push) are at `in`, or notes where it goes instead. */
+static void serve_key(struct serving *s, uint32_t i, pm_key key, const float *in)
+{
+    struct pm_node *node = s->ctx->node;
+    struct pm_slot *slot = slot_of(s, key);
     if (slot)
         pm_slot_lock(&node->slots, slot);
-    pm_node_id to = PM_NODE_NONE;
-    bool arriving = slot && slot->state == PM_SLOT_ARRIVING;
-    if (arriving)
+    if (slot && slot->state == PM_SLOT_OWNED) {
+        if (may_serve(s, key, slot))
+            serve_owned(s, i, key, slot, in);
+        else
+            pass_by(s, i, slot, node->config.id);
+    } else if (slot && slot->state == PM_SLOT_ARRIVING) {
         await(s, i, key, slot, in);
-    else if (!slot || slot->state != PM_SLOT_OWNED)
-        to = pm_next_hop(s->ctx, key, slot, s->m->wire.hop + 1u);
-    else if (!may_serve(s, key, slot))
-        to = node->config.id;
-    if (to == PM_NODE_NONE && !arriving) {
-        float *out = pm_message_values(s->reply) + (node->config.with_values ? s->n_floats : 0);
-        struct pm_access access = {.kind = s->m->wire.op, .number = s->m->wire.number, .out = out, .in = in};
-        s->n_applied += pm_serve_local(s->ctx, key, slot, &access);
-        if (s->partial)
-            s->served[s->n_served] = i;
-        s->n_served++;
-        if (s->m->wire.op == PM_OP_PULL)
-            s->n_floats += pm_length(node, key);
+        pass_by(s, i, slot, PM_NODE_NONE);
+    } else if (slot && is_coming(s, i, key, slot)) {
+        pm_park(s->ctx, key, slot, single(s, i, key, in));
+        pass_by(s, i, slot, PM_NODE_NONE);
     } else {
-        become_partial(s, i);
+        pass_by(s, i, slot, pm_next_hop(s->ctx, key, slot, s->m->wire.hop + 1u));
     }
     if (slot)
         pm_slot_unlock(&node->slots, slot);
-    if (s->partial)
-        s->elsewhere[i] = to;
 }
 
 /* The reply of a request of which only some keys were served. */
@@ -147,11 +194,14 @@ static struct pm_message *partial_reply(struct serving *s)
     struct pm_shape shape = {.n_keys = s->n_served,
                              .n_floats = s->n_floats,
                              .indexed = true,
+                             .located = s->reply->wire.flags & PM_FLAG_LOCATED,
                              .with_values = s->ctx->node->config.with_values};
     struct pm_message *reply = derive(PM_MSG_REPLY, &shape, s->m);
     uint32_t *numbers = pm_message_meta(reply);
     for (uint32_t i = 0; i < s->n_served; i++)
         numbers[i] = entry_number(s->m, s->served[i]);
+    if (shape.located)
+        memcpy(pm_entry_counters(reply), pm_entry_counters(s->reply), s->n_served * sizeof *numbers);
     if (shape.with_values)
         memcpy(pm_message_values(reply), pm_message_values(s->reply), s->n_floats * sizeof(float));
     return reply;
@@ -163,7 +213,8 @@ static struct pm_message *rest_for(struct serving *s, pm_node_id to)
     struct pm_node *node = s->ctx->node;
     pm_key *keys = pm_message_keys(s->m);
     bool values = s->m->wire.op != PM_OP_PULL;
-    struct pm_shape shape = {.indexed = true, .with_values = node->config.with_values};
+    struct pm_shape shape = {
+        .indexed = true, .located = s->known && to != node->config.id, .with_values = node->config.with_values};
     for (uint32_t i = 0; i < s->m->wire.n_keys; i++) {
         if (s->elsewhere[i] != to)
             continue;
@@ -178,6 +229,10 @@ static struct pm_message *rest_for(struct serving *s, pm_node_id to)
     for (uint32_t i = 0, r = 0; i < s->m->wire.n_keys; i++) {
         uint32_t length = values ? pm_stored(node, keys[i]) : 0;
         if (s->elsewhere[i] == to) {
+            if (shape.located) {
+                pm_entry_owners(rest)[r] = s->known[i].owner;
+                pm_entry_counters(rest)[r] = s->known[i].counter;
+            }
             rest_keys[r] = keys[i];
             numbers[r++] = entry_number(s->m, i);
             pm_copy(out, in, length);
@@ -238,6 +293,8 @@ static int check_access(const struct pm_node *node, struct pm_message *m, struct
         return pm_bad(err, m, "hop");
     if (w->n_keys == 0)
         return pm_bad(err, m, "n_keys");
+    if ((w->flags & PM_FLAG_LOCATED) && !node->traits.grants)
+        return pm_bad(err, m, "flags");
     return pm_check_keys(node, m, w->op == PM_OP_PULL, err);
 }
 
@@ -266,6 +323,7 @@ int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *
         pass_on(&s);
         free(s.served);
         free(s.elsewhere);
+        free(s.known);
     }
     if (s.reply)
         pm_emit(ctx, s.reply, m->wire.origin);

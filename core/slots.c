@@ -204,7 +204,7 @@ int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool re
         __atomic_store_n(&slot->value, (float *)(void *)(block + s->private_bytes), __ATOMIC_RELAXED);
     }
     slot->state = replica ? PM_SLOT_REPLICA : PM_SLOT_OWNED;
-    slot->flags &= PM_SLOT_QUEUED;
+    slot->flags &= PM_SLOT_KEPT_FLAGS;
     slot->version = 0;
     return PM_OK;
 }
@@ -219,7 +219,30 @@ void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
         pm_pool_put(s->pool, (char *)slot->value - s->private_bytes, bytes, s->relax, s->relax_self);
     __atomic_store_n(&slot->value, (float *)NULL, __ATOMIC_RELAXED);
     slot->state = PM_SLOT_ABSENT;
-    slot->flags &= PM_SLOT_QUEUED;
+    slot->flags &= PM_SLOT_KEPT_FLAGS;
+}
+
+int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot)
+{
+    PM_ASSERT(slot->state == PM_SLOT_REPLICA);
+    uint32_t length = pm_layout_length(s->layout, key);
+    size_t before = block_bytes(s, length, true), after = block_bytes(s, length, false), room = pm_slots_room(s);
+    char *old = (char *)slot->value - s->private_bytes, *block = old;
+    if (before <= room) {
+        memset(old + after, 0, before - after);
+    } else {
+        block = after <= room ? (char *)(slot + 1) : after ? pm_pool_get(s->pool, after, s->relax, s->relax_self) : NULL;
+        if (!block && after)
+            return PM_E_MEMORY;
+        if (after)
+            memcpy(block + s->private_bytes, slot->value, after - s->private_bytes);
+        pm_pool_put(s->pool, old, before, s->relax, s->relax_self);
+    }
+    memset(block, 0, s->private_bytes);
+    __atomic_store_n(&slot->value, after ? (float *)(void *)(block + s->private_bytes) : NULL, __ATOMIC_RELAXED);
+    slot->state = PM_SLOT_OWNED;
+    slot->flags &= PM_SLOT_KEPT_FLAGS;
+    return PM_OK;
 }
 
 uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, bool replica)

@@ -12,7 +12,8 @@
  * | delta[len], all but the first two in replicas only. With `--values none` value and delta have no floats.
  * A replica's value includes its own updates; the delta holds those that the owner has not been sent,
  * `merged` how many pushes they are; `sequence` is the place of the last ROUND to the owner that had an entry
- * of the key. The value of a replica that is not ready means nothing.
+ * of the key, or, with traits.versions, when it was asked for (core/versions.c). The value of a replica that is
+ * not ready means nothing.
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be
  * peeked at without it. One slot latch at a time; under it only latches that guard one list each may be taken: of
@@ -42,17 +43,20 @@ enum pm_slot_flag {
     PM_SLOT_CHANGED = 8,    /* main copy is in the node's list of changes to spread */
     PM_SLOT_QUEUED = 16,    /* operations or requests wait for this key */
     PM_SLOT_WANTED = 32,    /* main copy: another node has asked for a refresh, once */
+    PM_SLOT_LISTED = 64,    /* is in the node's list of replicas (with traits.versions) */
+    PM_SLOT_PARKED = 128,   /* requests of others wait here for the main copy, which is on its way (with traits.grants) */
+    PM_SLOT_KEPT_FLAGS = PM_SLOT_QUEUED | PM_SLOT_LISTED | PM_SLOT_PARKED, /* whatever becomes of the slot's value */
 };
 
 struct pm_slot {
     uint32_t latch;
     uint8_t state; /* enum pm_slot_state */
     uint8_t flags; /* enum pm_slot_flag */
-    uint16_t intents;
-    uint64_t version;     /* main copy: rises with each change; replica: stamp of the installed value; arriving: when
-                             it was asked for and who gets it next (core/relocate.c) */
-    uint32_t relocations; /* counter that orders notices of ownership */
-    pm_node_id location;  /* at the key's home, unless owned there: its owner, or who is to be; elsewhere, when absent: the
+    uint16_t intents;     /* workers of this node that have an active intent (core/intent.c) */
+    uint64_t version;     /* main copy: rises with each change; replica: stamp of the installed value, with traits.versions raised
+                             by each delta sent since; arriving: when it was asked for and who gets it next (core/relocate.c) */
+    uint32_t relocations; /* with traits.grants: the counter that made the owner own it, or that stands with `location` */
+    pm_node_id location;  /* at the key's home, unless owned there: its owner, or who is to be; elsewhere, when not owned: the
                              last owner that was heard of, or none */
     float *value;         /* NULL when absent; see above for the block */
 };
@@ -158,6 +162,9 @@ void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, str
 int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica);
 /* Under the latch: gives the block back; the slot is absent afterwards. */
 void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot);
+
+/* Under the latch: makes a replica with a value the main copy; its delta is forgotten. PM_OK or PM_E_MEMORY. */
+int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot);
 
 /* The parts of a block. `length` is the key's. */
 static inline uint32_t *pm_slot_merged(const struct pm_slots *s, const struct pm_slot *slot, uint32_t length)

@@ -238,13 +238,13 @@ static uint64_t begin_epoch(struct pm_trainer *t, uint32_t epoch)
     return all;
 }
 
-static void pause_rounds(struct pm_trainer *t, bool pause)
+/* Ends the pause that the last epoch's drain began. */
+static void resume_rounds(struct pm_trainer *t)
 {
     if (t->worker->index != 0)
         return;
-    __atomic_store_n(&t->node->paused, pause, __ATOMIC_RELEASE);
-    if (!pause)
-        pm_ask_tick(&t->worker->ctx, now(t));
+    __atomic_store_n(&t->node->paused, 0, __ATOMIC_RELEASE);
+    pm_ask_tick(&t->worker->ctx, now(t));
 }
 
 static int train_epoch(struct pm_trainer *t, uint32_t epoch)
@@ -257,7 +257,7 @@ static int train_epoch(struct pm_trainer *t, uint32_t epoch)
     t->entered_ns = now(t);
     if (rc != PM_OK)
         return rc;
-    pause_rounds(t, false);
+    resume_rounds(t);
     rc = pm_barrier(t->worker);
     t->began_ns = now(t);
     pm_pace_begin(&t->pace, all, t->began_ns);
@@ -314,7 +314,6 @@ static int finish_epoch(struct pm_trainer *t, uint32_t epoch)
         return rc;
     if (t->workload->epoch_end)
         t->workload->epoch_end(t->state, t->ws, epoch, t->loss);
-    pause_rounds(t, true);
     bool evaluated = is_evaluated(t->job, epoch, t->out_of_time || epoch + 1 == t->job->epochs);
     int64_t before = now(t);
     t->evaluation = (struct pm_evaluation){0};

@@ -12,6 +12,10 @@
 static const struct {
     const char *policy, *options;
 } variants[] = {
+    {"adaps", "techniques=relocation"},
+    {"adaps", "techniques=replication,rounds_per_second=100000"},
+    {"adaps", "timing=0,location_cache=0"},
+    {"adaps", "rounds_per_second=10000,quantile=0.5,empty_rounds=1"},
     {"classic", "fast_local=0"},
     {"bounded", "delay=1"},
     {"bounded", "delay=inf,placement=hash,keys=0,range_clocks=0"},

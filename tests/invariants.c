@@ -56,7 +56,7 @@ void invariants_touch(struct invariants *v, const pm_key *keys, size_t n)
 void invariants_touch_message(struct invariants *v, struct pm_message *m)
 {
     bool sealed = m->wire.flags & PM_FLAG_FILTERED;
-    if (m->wire.kind <= PM_MSG_TRANSFER && m->wire.kind != PM_MSG_REPLY && !sealed)
+    if (m->wire.kind <= PM_MSG_OWNER && m->wire.kind != PM_MSG_REPLY && !sealed)
         invariants_touch(v, pm_message_keys(m), m->wire.n_keys);
 }
 
@@ -102,6 +102,34 @@ static void add_transfer(struct invariants *v, struct pm_message *m)
     }
 }
 
+/* A grant without a value: the main copy is what the replica holds, but for what it has collected since. */
+static double value_of_replica(struct invariants *v, pm_node_id at, pm_key key)
+{
+    struct pm_node *node = memnet_node(v->net, at);
+    const struct pm_slot *slot = pm_slots_find(&node->slots, key);
+    return (double)*slot->value - (double)*pm_slot_delta(&node->slots, slot, pm_length(node, key));
+}
+
+static void add_grant(struct invariants *v, struct pm_message *m)
+{
+    const pm_key *keys = pm_message_keys(m);
+    const uint64_t *versions = pm_message_meta(m);
+    const uint32_t *flags = pm_entry_flags(m);
+    const float *value = pm_message_values(m);
+    for (uint32_t i = 0; i < m->wire.n_keys; i++) {
+        struct tally *t = &v->tallies[keys[i]];
+        if (v->looked_at[keys[i]]) {
+            t->transfers++;
+            t->holder = m->destination;
+            t->version = versions[i];
+            if (follows_sums(v, keys[i]))
+                t->found += (flags[i] & PM_GRANT_VALUE ? (double)*value : value_of_replica(v, m->destination, keys[i])) -
+                            (double)testload_initial(keys[i], 0);
+        }
+        value += flags[i] & PM_GRANT_VALUE ? pm_layout_length(v->layout, keys[i]) : 0;
+    }
+}
+
 static void add_relocate(struct invariants *v, struct pm_message *m)
 {
     const pm_key *keys = pm_message_keys(m);
@@ -119,7 +147,7 @@ static void add_relocate(struct invariants *v, struct pm_message *m)
 static void add_updates(struct invariants *v, struct pm_message *m)
 {
     const pm_key *keys = pm_message_keys(m);
-    const uint32_t *flags = pm_message_meta(m);
+    const uint32_t *flags = pm_entry_flags(m);
     const float *values = pm_message_values(m);
     bool round = m->wire.kind == PM_MSG_ROUND;
     for (uint32_t i = 0; i < m->wire.n_keys && v->issued; i++) {
@@ -140,6 +168,8 @@ static void add_message(void *arg, struct pm_message *m)
         v->sealed += w->op == PM_OP_PUSH;
     else if (w->kind == PM_MSG_TRANSFER)
         add_transfer(v, m);
+    else if (w->kind == PM_MSG_GRANT)
+        add_grant(v, m);
     else if (w->kind == PM_MSG_RELOCATE)
         add_relocate(v, m);
     else if (w->kind == PM_MSG_COLLECT || w->kind == PM_MSG_ROUND || (w->kind == PM_MSG_ACCESS && w->op == PM_OP_PUSH))
@@ -189,7 +219,9 @@ static double pushes_of(const struct pm_waiter *waiter, pm_key key)
         if (waiter->key != key)
             continue;
         if (waiter->request)
-            sum += waiter->request->wire.op == PM_OP_PUSH ? (double)*pm_message_values(waiter->request) : 0;
+            sum += waiter->request->wire.kind == PM_MSG_ACCESS && waiter->request->wire.op == PM_OP_PUSH
+                       ? (double)*pm_message_values(waiter->request)
+                       : 0;
         else if (waiter->kind == PM_OP_PUSH)
             sum += (double)*waiter->in;
     }
@@ -205,6 +237,14 @@ static double pushes_behind(const struct pm_order *o, pm_key key)
     return 0;
 }
 
+/* Deltas of one key that wait for its main copy. */
+static void add_parked(struct invariants *v, const struct pm_waiter *waiter, pm_key key)
+{
+    for (; waiter; waiter = waiter->next)
+        if (waiter->key == key && waiter->request && waiter->request->wire.kind == PM_MSG_ROUND)
+            add_updates(v, waiter->request);
+}
+
 /* What waits at a node. */
 static void add_waiting(struct invariants *v, struct pm_node *node, const pm_key *keys, uint64_t n)
 {
@@ -213,8 +253,10 @@ static void add_waiting(struct invariants *v, struct pm_node *node, const pm_key
             continue;
         uint32_t bucket = (uint32_t)(pm_hash64(keys[i]) % PM_QUEUE_BUCKETS);
         double *waits = &v->tallies[keys[i]].waits;
-        if (node->arrivals.n)
+        if (node->arrivals.n) {
             *waits += pushes_of(node->arrivals.first[pm_hash64(keys[i]) % PM_ARRIVAL_BUCKETS], keys[i]);
+            add_parked(v, node->arrivals.first[pm_hash64(keys[i]) % PM_ARRIVAL_BUCKETS], keys[i]);
+        }
         if (node->queue.n_waiters)
             *waits += pushes_of(node->queue.buckets[bucket], keys[i]);
         for (uint32_t w = 0; w < node->config.workers && node->ordered; w++)
@@ -288,8 +330,10 @@ static int check_sums(struct invariants *v, pm_key key, struct pm_error *err)
 
 static int check_keys(struct invariants *v, struct memnet *net, const pm_key *keys, uint64_t n, struct pm_error *err)
 {
-    const bool relocates = memnet_node(net, 0)->traits.relocates;
+    const struct pm_traits *traits = &memnet_node(net, 0)->traits;
+    const bool relocates = traits->relocates && !traits->grants;
     int code = PM_OK;
+    v->net = net;
     v->layout = memnet_node(net, 0)->layout;
     for (uint64_t i = 0; i < n; i++) {
         v->looked_at[keys[i]] = true;
@@ -355,8 +399,19 @@ int invariants_check(struct invariants *v, struct memnet *net, struct pm_error *
 
 static void count_updates(void *arg, struct pm_message *m)
 {
-    *(uint64_t *)arg += m->wire.kind == PM_MSG_ACCESS || m->wire.kind == PM_MSG_RELOCATE ||
-                        m->wire.kind == PM_MSG_TRANSFER || m->wire.updates != 0;
+    bool has_delta = m->wire.kind == PM_MSG_ROUND && m->wire.n_floats > 0;
+    *(uint64_t *)arg += m->wire.kind == PM_MSG_ACCESS || m->wire.kind == PM_MSG_RELOCATE || m->wire.kind == PM_MSG_TRANSFER ||
+                        has_delta || (m->wire.kind == PM_MSG_COLLECT && m->wire.updates != 0);
+}
+
+/* Where owners grant ownership, the home knows who owns the key when all is quiet. */
+static int check_home(struct invariants *v, struct memnet *net, pm_key key, struct pm_error *err)
+{
+    const struct pm_node *home = memnet_node(net, pm_owner_at_start(memnet_node(net, 0), key));
+    const struct pm_slot *slot = pm_slots_find(&home->slots, key);
+    pm_node_id named = !slot || slot->state == PM_SLOT_OWNED ? home->config.id : slot->location;
+    return named == v->tallies[key].holder ? PM_OK : broken(err, key, "drained, but its home names another owner", named,
+                                                            v->tallies[key].holder);
 }
 
 /* After all that: no key is on its way, nothing waits. */
@@ -375,6 +430,9 @@ static int check_rest(struct invariants *v, struct memnet *net, struct pm_error 
             return broken(err, key, "drained, but nobody owns it", v->tallies[key].owners, 1);
         if (follows_sums(v, key) && v->tallies[key].found != v->issued[key])
             return broken(err, key, "drained, but not all pushes were added", v->tallies[key].found, v->issued[key]);
+        int code = memnet_node(net, 0)->traits.grants ? check_home(v, net, key, err) : PM_OK;
+        if (code != PM_OK)
+            return code;
     }
     return PM_OK;
 }

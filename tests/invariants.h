@@ -35,6 +35,7 @@ struct invariants {
     uint8_t *asked;   /* how many requests of this node for the key are under way or noted, or carry it there */
     pm_node_id *next; /* who gets it from this node */
     const struct pm_layout *layout;
+    struct memnet *net;
 };
 
 /* Fills the rest of v. PM_OK or PM_E_MEMORY. */

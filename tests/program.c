@@ -382,9 +382,11 @@ static void note_sent(void *arg, const struct pm_message *m, pm_node_id from)
 {
     struct world *world = arg;
     uint32_t limit = world->max_message ? world->max_message : PM_MAX_MESSAGE_DEFAULT;
-    bool splits = m->wire.kind <= PM_MSG_TRANSFER && m->wire.n_keys > 1;
-    if (m->wire.flags & PM_FLAG_INDEXED) /* entry numbers came on top when a request was split on its way */
+    bool splits = m->wire.kind <= PM_MSG_OWNER && m->wire.n_keys > 1;
+    if (m->wire.flags & PM_FLAG_INDEXED) /* entry numbers came on top when a request was split on its way ... */
         limit += 4 * m->wire.n_keys;
+    if (m->wire.kind <= PM_MSG_REPLY && m->wire.flags & PM_FLAG_LOCATED) /* ... and the owners of its keys */
+        limit += 8 * m->wire.n_keys;
     PM_ASSERT(!splits || m->wire.length_bytes <= limit, "a %s of %u keys has %u bytes, more than %u",
               pm_message_kind_name(m->wire.kind), m->wire.n_keys, m->wire.length_bytes, limit);
     invariants_touch_message(&world->invariants, (struct pm_message *)m);
