@@ -246,6 +246,18 @@ pm_node_id hand_owner(struct hand *h, pm_key key)
     return owner;
 }
 
+void hand_tick(struct hand *h, pm_node_id node)
+{
+    struct pm_ctx *ctx = pm_node_communicator(h->nodes[node]);
+    pm_node_tick(ctx, h->now_ns);
+    pm_ctx_deliver(ctx);
+}
+
+struct pm_slot *hand_slot(struct hand *h, pm_node_id node, pm_key key)
+{
+    return pm_slots_find(&h->nodes[node]->slots, key);
+}
+
 void hand_localize(struct hand *h, pm_node_id node, pm_key key)
 {
     assert_int_equal(pm_localize(hand_worker(h, node, 0), &key, 1), PM_OK);

@@ -48,7 +48,10 @@ bool hand_done(struct hand *h, pm_node_id node, uint32_t index, pm_ticket ticket
 /* The node that owns the key; PM_NODE_NONE when it is on its way. */
 pm_node_id hand_owner(struct hand *h, pm_key key);
 
-
+/* The node's periodic work is due, at the time that was set. */
+void hand_tick(struct hand *h, pm_node_id node);
+/* What the node knows of the key; NULL: nothing. */
+struct pm_slot *hand_slot(struct hand *h, pm_node_id node, pm_key key);
 /* Asks that the key move to the node. */
 void hand_localize(struct hand *h, pm_node_id node, pm_key key);
 /* The same, and passes everything on, of which nothing is written down. */
