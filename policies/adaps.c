@@ -9,9 +9,10 @@
 #include <stdlib.h>
 
 #include "core/policy.h"
+#include "policies/adaps.h"
 #include "policies/adaps_pace.h"
 
-enum { NODES_PER_WORD = 64, TECHNIQUES_ALL = 0, TECHNIQUES_RELOCATION, TECHNIQUES_REPLICATION };
+enum { TECHNIQUES_ALL, TECHNIQUES_RELOCATION, TECHNIQUES_REPLICATION };
 
 struct adaps {
     int64_t period_ns, next_ns; /* between the starts of two rounds; the start of the next */
@@ -83,8 +84,7 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
     traits->location_cache = pm_values_bool(options, "location_cache");
     traits->versions = true;
     traits->grants = true;
-    /* a main copy's: a bit for each node that is interested */
-    traits->key_bytes = sizeof(uint64_t) * ((a->nodes + NODES_PER_WORD - 1) / NODES_PER_WORD);
+    traits->key_bytes = sizeof(uint64_t) * adaps_words(a->nodes);
     traits->promise_sync = traits->promise_async = PM_EVENTUAL;
     return PM_OK;
 }
@@ -112,15 +112,15 @@ static enum pm_verdict usable(struct pm_ctx *ctx, void *state, struct pm_worker 
 static void interest(struct pm_ctx *ctx, void *state, pm_key key, struct pm_slot *slot, pm_node_id from, bool on)
 {
     (void)state, (void)key;
-    uint64_t *word = (uint64_t *)pm_key_private(ctx, slot) + from / NODES_PER_WORD, bit = UINT64_C(1) << from % NODES_PER_WORD;
-    *word = on ? *word | bit : *word & ~bit;
+    uint64_t *word = (uint64_t *)pm_key_private(ctx, slot) + from / ADAPS_NODES_PER_WORD;
+    *word = on ? *word | adaps_bit(from) : *word & ~adaps_bit(from);
 }
 
 static bool others_are_interested(struct pm_ctx *ctx, const struct adaps *a, const struct pm_slot *slot, pm_node_id but)
 {
     const uint64_t *words = pm_key_private(ctx, slot);
-    for (uint32_t i = 0; i <= (a->nodes - 1) / NODES_PER_WORD; i++) {
-        uint64_t left_out = i == but / NODES_PER_WORD ? UINT64_C(1) << but % NODES_PER_WORD : 0;
+    for (uint32_t i = 0; i < adaps_words(a->nodes); i++) {
+        uint64_t left_out = i == but / ADAPS_NODES_PER_WORD ? adaps_bit(but) : 0;
         if (words[i] & ~left_out)
             return true;
     }

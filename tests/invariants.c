@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "policies/adaps.h"
 #include "policies/bounded.h"
 #include "tests/testload.h"
 
@@ -414,6 +415,20 @@ static int check_home(struct invariants *v, struct memnet *net, pm_key key, stru
                                                             v->tallies[key].holder);
 }
 
+/* Where owners grant ownership: when all is quiet they believe nobody to be interested who has no replica. */
+static int check_interest(struct invariants *v, struct memnet *net, pm_key key, struct pm_error *err)
+{
+    struct pm_node *owner = memnet_node(net, v->tallies[key].holder);
+    const struct pm_slot *slot = pm_slots_find(&owner->slots, key);
+    for (pm_node_id i = 0; slot && i < v->nodes; i++) {
+        const struct pm_slot *there = pm_slots_find(&memnet_node(net, i)->slots, key);
+        bool replica = there && there->state == PM_SLOT_REPLICA;
+        if (!replica && adaps_is_interested(pm_slot_private(&owner->slots, slot), i))
+            return broken(err, key, "drained, but its owner believes a node without replica to be interested", i, 0);
+    }
+    return PM_OK;
+}
+
 /* After all that: no key is on its way, nothing waits. */
 static int check_rest(struct invariants *v, struct memnet *net, struct pm_error *err)
 {
@@ -430,7 +445,10 @@ static int check_rest(struct invariants *v, struct memnet *net, struct pm_error 
             return broken(err, key, "drained, but nobody owns it", v->tallies[key].owners, 1);
         if (follows_sums(v, key) && v->tallies[key].found != v->issued[key])
             return broken(err, key, "drained, but not all pushes were added", v->tallies[key].found, v->issued[key]);
-        int code = memnet_node(net, 0)->traits.grants ? check_home(v, net, key, err) : PM_OK;
+        const bool grants = memnet_node(net, 0)->traits.grants;
+        int code = grants ? check_home(v, net, key, err) : PM_OK;
+        if (code == PM_OK && grants)
+            code = check_interest(v, net, key, err);
         if (code != PM_OK)
             return code;
     }
