@@ -435,7 +435,7 @@ void pm_take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_
 struct pm_shipment {
     uint32_t flags; /* enum pm_round_entry_flag, but PM_ROUND_DELTA */
     uint64_t need;
-    float *delta;     /* updates that go along (nothing in memory with --values none) ... */
+    float *delta;     /* updates that go along ... */
     uint32_t *merged; /* ... and how many they are; NULL: none do. Both are zero afterwards. */
 };
 /* Under the latch of a replica: puts the entry into a message for the owner. */

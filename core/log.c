@@ -23,6 +23,7 @@ struct entry {
 struct pm_log {
     struct pm_latch latch;
     struct pm_latch ship_latch; /* whoever finds nothing to ship knows that all of it has its place in the sequences */
+    float *out;                 /* the delta that is being shipped; under the ship latch */
     uint32_t *index;            /* entry number + 1, 0 = empty; open addressing */
     uint32_t mask;
     uint32_t unsent; /* entries with updates */
@@ -33,24 +34,25 @@ struct pm_log {
     uint64_t bytes; /* modelled; atomic */
 };
 
-struct pm_log *pm_log_new(void)
+struct pm_log *pm_log_new(uint32_t length_max)
 {
     struct pm_log *log = calloc(1, sizeof *log);
     if (!log)
         return NULL;
+    log->out = calloc(length_max + 1u, sizeof *log->out);
     log->index = calloc(INDEX_FIRST, sizeof *log->index);
     log->mask = INDEX_FIRST - 1;
-    if (!log->index) {
-        free(log);
-        return NULL;
-    }
-    return log;
+    if (log->out && log->index)
+        return log;
+    pm_log_free(log);
+    return NULL;
 }
 
 void pm_log_free(struct pm_log *log)
 {
     if (!log)
         return;
+    free(log->out);
     free(log->index);
     free(log->entries);
     free(log->deltas);
@@ -135,20 +137,32 @@ void pm_logs_add(struct pm_node *node, pm_key key, float *value)
     }
 }
 
-/* Entry i, if there is anything in it, goes to the key's owner. */
+/* Under the latch: takes the updates out of an entry, to where they are shipped from; how many they are. */
+static uint32_t take_out(struct pm_node *node, struct pm_log *log, struct entry *e)
+{
+    uint32_t merged = e->merged, stored = merged ? pm_stored(node, e->key) : 0;
+    log->unsent -= merged != 0;
+    e->merged = 0;
+    if (stored) {
+        pm_copy(log->out, log->deltas + e->place, stored);
+        pm_vector_zero(log->deltas + e->place, stored);
+    }
+    return merged;
+}
+
+/* Entry i goes to its key's owner, if there is anything in it. */
 static void ship_entry(struct pm_ctx *ctx, struct pm_log *log, pm_key key, size_t i)
 {
     struct pm_node *node = ctx->node;
     struct pm_slot *slot = pm_slots_find(&node->slots, key);
     pm_slot_lock(&node->slots, slot);
     pm_lock(node, &log->latch);
-    struct entry *e = &log->entries[i];
-    if (e->merged) {
-        *pm_slot_merged(&node->slots, slot, pm_length(node, key)) -= e->merged;
-        pm_ship(ctx, key, slot, &(struct pm_shipment){.delta = log->deltas + e->place, .merged = &e->merged});
-        log->unsent--;
-    }
+    uint32_t merged = take_out(node, log, &log->entries[i]);
     pm_unlock(node, &log->latch);
+    if (merged) {
+        *pm_slot_merged(&node->slots, slot, pm_length(node, key)) -= merged;
+        pm_ship(ctx, key, slot, &(struct pm_shipment){.delta = log->out, .merged = &merged});
+    }
     pm_slot_unlock(&node->slots, slot);
 }
 

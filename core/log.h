@@ -5,7 +5,8 @@
 
 #include "core/internal.h"
 
-struct pm_log *pm_log_new(void);
+/* NULL: out of memory. */
+struct pm_log *pm_log_new(uint32_t length_max);
 void pm_log_free(struct pm_log *log);
 /* Under the slot's latch: one push of the log's worker at a replica. */
 void pm_log_push(struct pm_node *node, struct pm_log *log, pm_key key, const float *update);

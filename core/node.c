@@ -127,7 +127,7 @@ static int init_workers(struct pm_node *node)
         w->samples = pm_samples_new();
         w->order = pm_order_new();
         w->intents = pm_intents_new();
-        w->log = node->traits.worker_logs ? pm_log_new() : NULL;
+        w->log = node->traits.worker_logs ? pm_log_new(node->layout->length_max) : NULL;
         pm_rng_init(&w->sample_rng, "sample", c->seed, c->id, i);
         bool all = w->requests && w->samples && w->order && w->intents && (w->log || !node->traits.worker_logs);
         if (!all || init_ctx(&w->ctx, node, w) != PM_OK)

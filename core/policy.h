@@ -241,7 +241,8 @@ void pm_latch_take(const struct pm_node *node, struct pm_latch *latch);
 void pm_latch_give(const struct pm_node *node, struct pm_latch *latch);
 
 /* Under the slot's latch: asks the owner for a fresh value of this key (a replica is made if there is none), once however
- * often it is called until the answer is installed. The update collected here goes along, but from no worker's log. `need` reaches serve(). */
+ * often it is called until the answer is installed. The update collected here goes along, but nothing of workers' logs. `need`
+ * reaches serve(). */
 void pm_refresh(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t need);
 /* Under the slot's latch: makes an unready replica of an absent key, which collects updates and serves no reads. */
 void pm_replicate(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);

@@ -2,8 +2,9 @@
 /* Replicas: asking for values, collecting updates, sending them to owners, installing answers.
  *
  * What a replica's value is: the last answer of its owner, plus own updates that this answer does not include. Those are
- * the delta (not sent yet; with traits.worker_logs: what the logs of all workers here hold of the key) and, while an answer is under way, deltas sent after the question: they are kept as `shipped`
- * with their place in the sequence of ROUND messages to the owner, and an answer says up to which place it includes them.
+ * the delta (not sent yet; with traits.worker_logs what the logs of all workers here hold of the key, core/log.c) and,
+ * while an answer is under way, deltas sent after the question: they are kept as `shipped` with their place in the
+ * sequence of ROUND messages to the owner, and an answer says up to which place it includes them.
  * Where owners push values that nobody asked for (traits.pushes_values), every ready replica may get one at any time, so
  * deltas are kept until a value includes them. Answers are then numbered by the owner and handled in that order: a number
  * that it announces stands behind all values that it sent before. */

@@ -17,7 +17,7 @@
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be
  * peeked at without it. One slot latch at a time; under it only latches that guard one list each may be taken: of
- * queues, requests, dirty keys, the pool. */
+ * queues, requests, dirty keys, logs, the pool. */
 #ifndef PM_CORE_SLOTS_H
 #define PM_CORE_SLOTS_H
 
