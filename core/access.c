@@ -61,7 +61,7 @@ static enum pm_verdict try_slot(struct access *a, pm_key key, struct pm_slot *sl
     if (v != PM_USE)
         return v;
     a->how[slot->state == PM_SLOT_OWNED ? PM_HOW_LOCAL : PM_HOW_REPLICA]++;
-    struct pm_access access = {.kind = a->kind, .number = a->number};
+    struct pm_access access = {.kind = a->kind, .worker = a->worker, .number = a->number};
     access.out = a->out ? a->out + place : NULL;
     access.in = a->in ? a->in + place : NULL;
     a->n_applied += pm_serve_local(a->ctx, key, slot, &access);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/internal.h"
+#include "core/log.h"
 
 void pm_node_counters(const struct pm_node *node, struct pm_counters *sum)
 {
@@ -15,10 +16,12 @@ void pm_node_counters(const struct pm_node *node, struct pm_counters *sum)
 uint64_t pm_node_memory_bytes(const struct pm_node *node)
 {
     uint64_t dropped = __atomic_load_n(&node->dropped_bytes, __ATOMIC_ACQUIRE); /* first: none that was not made before */
-    uint64_t made = __atomic_load_n(&node->extra_bytes, __ATOMIC_RELAXED), intents = 0;
-    for (uint32_t i = 0; i < node->config.workers; i++)
+    uint64_t made = __atomic_load_n(&node->extra_bytes, __ATOMIC_RELAXED), intents = 0, logs = 0;
+    for (uint32_t i = 0; i < node->config.workers; i++) {
         intents += pm_intents_bytes(node->workers[i].intents);
-    return node->base_bytes + made - dropped + intents +
+        logs += node->traits.worker_logs ? pm_log_bytes(node->workers[i].log) : 0;
+    }
+    return node->base_bytes + made - dropped + intents + logs +
            (node->queue.n_waiters + __atomic_load_n(&node->arrivals.n, __ATOMIC_RELAXED)) * sizeof(struct pm_waiter);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What an operation does to one slot, under its latch. */
 #include "core/internal.h"
+#include "core/log.h"
 
 void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update,
                     enum pm_op_kind kind)
@@ -26,16 +27,20 @@ void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
     }
 }
 
-void pm_apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update)
+/* Under the latch of a replica: one push. */
+static void apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_access *access)
 {
     struct pm_node *node = ctx->node;
     uint32_t length = pm_length(node, key);
-    if (node->config.with_values) {
-        pm_add(slot->value, update, length);
-        pm_add(pm_slot_delta(&node->slots, slot, length), update, length);
-    }
+    bool logged = node->traits.worker_logs;
+    if (node->config.with_values)
+        pm_add(slot->value, access->in, length);
     ++*pm_slot_merged(&node->slots, slot, length);
-    if (!node->traits.versions && !(slot->flags & PM_SLOT_DIRTY)) {
+    if (logged)
+        pm_log_push(node, access->worker->log, key, access->in);
+    else if (node->config.with_values)
+        pm_add(pm_slot_delta(&node->slots, slot, length), access->in, length);
+    if (!logged && !node->traits.versions && !(slot->flags & PM_SLOT_DIRTY)) {
         slot->flags |= PM_SLOT_DIRTY;
         pm_mark(ctx, &node->dirty, key);
     }
@@ -47,7 +52,7 @@ bool pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
     if (access->kind == PM_OP_PULL) {
         pm_copy(access->out, slot->value, pm_stored(ctx->node, key));
     } else if (slot->state != PM_SLOT_OWNED) {
-        pm_apply_replica(ctx, key, slot, access->in);
+        apply_replica(ctx, key, slot, access);
         return false;
     } else if (!p->merge || !p->merge(ctx, ctx->node->policy_state, key, slot, access->number, access->kind, access->in)) {
         pm_apply_owned(ctx, key, slot, access->in, access->kind);
@@ -65,7 +70,8 @@ uint64_t pm_need_of(struct pm_ctx *ctx, struct pm_worker *w)
 bool pm_serve_waiter(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_waiter *waiter)
 {
     struct pm_access access = {.kind = waiter->kind, .out = waiter->out, .in = waiter->in};
-    access.number = pm_need_of(ctx, &ctx->node->workers[waiter->ref.worker]);
+    access.worker = &ctx->node->workers[waiter->ref.worker];
+    access.number = pm_need_of(ctx, access.worker);
     bool applied = pm_serve_local(ctx, waiter->key, slot, &access);
     pm_charge(ctx, PM_CHARGE_LOCAL, 0, 0, pm_length(ctx->node, waiter->key));
     if (applied)

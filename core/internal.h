@@ -311,11 +311,10 @@ void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_
 int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 /* Under the latch of an owned slot: one push or set. */
 void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update, enum pm_op_kind kind);
-/* Under the latch of a replica: one push. */
-void pm_apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update);
 /* One key of an operation: its values (out of pulls, in of the others) and the number that its worker's requests carry. */
 struct pm_access {
     uint8_t kind; /* enum pm_op_kind */
+    struct pm_worker *worker; /* of this node; NULL: another's */
     uint64_t number;
     float *out;
     const float *in;
@@ -432,6 +431,15 @@ int pm_handle_answer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *
 /* Under the latch of a replica: its value is this one now, and what of its own updates that does not include. */
 void pm_take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t stamp, uint32_t sequence,
                    const float *values);
+/* What goes to the owner of a replica's key. */
+struct pm_shipment {
+    uint32_t flags; /* enum pm_round_entry_flag, but PM_ROUND_DELTA */
+    uint64_t need;
+    float *delta;     /* updates that go along ... */
+    uint32_t *merged; /* ... and how many they are; NULL: none do. Both are zero afterwards. */
+};
+/* Under the latch of a replica: puts the entry into a message for the owner. */
+void pm_ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_shipment *s);
 void pm_mark(struct pm_ctx *ctx, struct pm_key_list *list, pm_key key);
 /* Takes the list away; the caller frees *keys. Returns their number. */
 size_t pm_take(struct pm_node *node, struct pm_key_list *list, pm_key **keys);

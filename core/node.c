@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/log.h"
 #include "core/scratch.h"
 
 pm_node_id pm_home(const struct pm_node *node, pm_key key)
@@ -126,8 +127,10 @@ static int init_workers(struct pm_node *node)
         w->samples = pm_samples_new();
         w->order = pm_order_new();
         w->intents = pm_intents_new();
+        w->log = node->traits.worker_logs ? pm_log_new(node->layout->length_max) : NULL;
         pm_rng_init(&w->sample_rng, "sample", c->seed, c->id, i);
-        if (!w->requests || !w->samples || !w->order || !w->intents || init_ctx(&w->ctx, node, w) != PM_OK)
+        bool all = w->requests && w->samples && w->order && w->intents && (w->log || !node->traits.worker_logs);
+        if (!all || init_ctx(&w->ctx, node, w) != PM_OK)
             return PM_E_MEMORY;
     }
     return init_ctx(&node->communicator, node, NULL);
@@ -149,6 +152,8 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     PM_ASSERT(!t->grants || (t->versions && t->relocates), "owners grant ownership to replicas that ask");
     PM_ASSERT(!(t->gate_owned || t->gate_replicas || t->gate_absent) || node->policy->usable, "usable is missing");
     PM_ASSERT(!node->policy->merge || t->gate_owned, "merge needs gate_owned");
+    PM_ASSERT(!t->worker_logs || (t->replicates && !t->relocates && !t->versions && !node->policy->replicated),
+              "logs of workers are for replicas that are made on use");
     if (t->max_nodes && c->nodes > t->max_nodes)
         return pm_error_set(err, PM_E_ARGUMENT, "policy %s runs on at most %u nodes, not %u", node->policy->name,
                             t->max_nodes, c->nodes);
@@ -173,6 +178,7 @@ static int init_slots(struct pm_node *node)
     struct pm_memory memory = {.self = c->ops_self, .alloc = c->ops->alloc, .release = c->ops->release};
     int rc = pm_slots_init(&node->slots, node->layout, choose_store(node), c->with_values, (uint32_t)node->traits.key_bytes,
                            &memory, c->ops->relax, c->ops_self);
+    node->slots.no_deltas = node->traits.worker_logs;
     if (rc == PM_OK && c->dense)
         rc = place_all(node);
     if (rc == PM_OK)
@@ -245,6 +251,7 @@ void pm_node_destroy(struct pm_node *node)
         pm_samples_free(node->workers[i].samples);
         pm_order_free(node->workers[i].order);
         pm_intents_free(node->workers[i].intents);
+        pm_log_free(node->workers[i].log);
         fini_ctx(&node->workers[i].ctx);
     }
     free(node->workers);

@@ -6,6 +6,8 @@
  *   node->config, traits, layout, policy state pointer    constant after pm_node_create
  *   slots and blocks                                      the slot's latch
  *   dirty and changed lists                               their own latch, taken under a slot latch
+ *   logs of workers (core/log)                            an entry: the latch of its key's slot; the arrays: the log's latch,
+ *                                                         taken under a slot latch
  *   waiting operations and deferred requests (core/queue)  queue.latch, taken under a slot latch
  *   what waits for arriving keys (core/arrival)           arrivals.latch, taken under a slot latch
  *   directory of owners, cached locations (slot.location)  the slot's latch
@@ -69,6 +71,7 @@ struct pm_ctx {
 };
 
 struct pm_intents;
+struct pm_log;
 struct pm_op;
 struct pm_order;
 struct pm_requests;
@@ -83,6 +86,7 @@ struct pm_worker {
     uint32_t in_collective;       /* atomic: has entered a barrier, reduction or drain and was not released */
     struct pm_requests *requests; /* tickets and unanswered requests */
     struct pm_order *order;       /* keys that it has asked other nodes for */
+    struct pm_log *log;           /* its updates of replicas; NULL without traits.worker_logs */
     struct pm_samples *samples;   /* prepared samples */
     struct pm_intents *intents;   /* declared and active ones */
     uint64_t collectives;         /* barriers, reductions and drains entered */

@@ -54,6 +54,8 @@ struct pm_traits {
     bool track_changes;  /* core lists changed main copies, for exchange or pm_visit_changed */
     bool pushes_values;  /* owners send values that nobody asked for (pm_push_value); stamps rise with a key's main copy, and
                             no replica is dropped */
+    bool worker_logs;    /* pushes at replicas go to a log per worker, which pm_send_log ships (else to a delta per replica);
+                            refreshes take none along, and no replica is dropped; not with replicas from the start */
     bool ranges;         /* key k of K has its home at node k * N / K (else at hash(k) mod N) */
     bool relocates;      /* keys can change their owner: core keeps the directory of owners at the homes */
     bool location_cache; /* with relocates: accesses go to the last owner that was heard of, not to the home */
@@ -239,16 +241,20 @@ void pm_latch_take(const struct pm_node *node, struct pm_latch *latch);
 void pm_latch_give(const struct pm_node *node, struct pm_latch *latch);
 
 /* Under the slot's latch: asks the owner for a fresh value of this key (a replica is made if there is none), once however
- * often it is called until the answer is installed. The update collected here goes along. `need` reaches serve(). */
+ * often it is called until the answer is installed. The update collected here goes along, but nothing of workers' logs. `need`
+ * reaches serve(). */
 void pm_refresh(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_t need);
 /* Under the slot's latch: makes an unready replica of an absent key, which collects updates and serves no reads. */
 void pm_replicate(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 /* Under the slot's latch: sends the collected update to the owner and forgets the replica; not while a refresh is
  * unanswered (PM_SLOT_REFRESHING). Operations that wait for a kick wait on, for an absent key then. */
 void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
-/* Outside any latch: sends every update collected in this node's replicas to the owners, one message per destination; with
- * traits.versions but for those at replicas whose refresh is unanswered. */
+/* Outside any latch: sends every update collected in this node's replicas (with traits.worker_logs: in all its workers' logs) to
+ * the owners, one message per destination; with traits.versions but for those at replicas whose refresh is unanswered. */
 void pm_send_deltas(struct pm_ctx *ctx);
+/* Outside any latch: sends what is in this worker's log to the owners. Updates of other workers on the same keys stay in their
+ * logs, so that who has read them may be heard of first. Needs traits.worker_logs. */
+void pm_send_log(struct pm_ctx *ctx, struct pm_worker *worker);
 /* Needs traits.versions. Outside any latch: visits the replicas of this node in the order in which they were made, each under its
  * latch; the visitor may refresh it, send its delta, or drop it. None of them is PM_SLOT_REFRESHING when all refreshes are
  * answered. One context at a time; a second one waits. */

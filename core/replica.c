@@ -2,12 +2,14 @@
 /* Replicas: asking for values, collecting updates, sending them to owners, installing answers.
  *
  * What a replica's value is: the last answer of its owner, plus own updates that this answer does not include. Those are
- * the delta (not sent yet) and, while an answer is under way, deltas sent after the question: they are kept as `shipped`
- * with their place in the sequence of ROUND messages to the owner, and an answer says up to which place it includes them.
+ * the delta (not sent yet; with traits.worker_logs what the logs of all workers here hold of the key, core/log.c) and,
+ * while an answer is under way, deltas sent after the question: they are kept as `shipped` with their place in the
+ * sequence of ROUND messages to the owner, and an answer says up to which place it includes them.
  * Where owners push values that nobody asked for (traits.pushes_values), every ready replica may get one at any time, so
  * deltas are kept until a value includes them. Answers are then numbered by the owner and handled in that order: a number
  * that it announces stands behind all values that it sent before. */
 #include "core/builder.h"
+#include "core/log.h"
 
 int pm_rounds_init(struct pm_node *node)
 {
@@ -114,7 +116,36 @@ static void add_shipped(struct pm_node *node, pm_key key, uint32_t sequence, flo
     pm_unlock(node, &r->shipped_latch);
 }
 
-/* Under the latch: appends the replica's entry to the message for its owner, with the delta if it has one. */
+void pm_ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_shipment *s)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t length = pm_length(node, key), stored = pm_stored(node, key);
+    bool has_delta = s->merged && *s->merged;
+    bool after_refresh = slot->flags & PM_SLOT_REFRESHING;
+    /* Contexts begin rounds in one order and deliver them in another; entries of one key keep theirs, so that an
+     * answer that includes a round includes every earlier delta of the key. */
+    uint32_t *sequence = pm_slot_sequence(&node->slots, slot, length);
+    struct pm_entry_place place = {.kind = PM_MSG_ROUND,
+                                   .to = pm_next_hop(ctx, key, slot, 0),
+                                   .need = s->need,
+                                   .not_before = *sequence,
+                                   .after_refresh = after_refresh,
+                                   .floats = has_delta ? length : 0};
+    struct pm_builder *b = pm_builder_for(ctx, &place);
+    *sequence = b->sequence;
+    b->has_refresh |= (s->flags & PM_ROUND_REFRESH) != 0;
+    struct pm_entry_meta meta = {.flags = s->flags | (has_delta ? PM_ROUND_DELTA : 0)};
+    pm_builder_add(ctx, b, key, &meta, s->delta, has_delta);
+    if (has_delta) {
+        if (after_refresh || (node->traits.pushes_values && (slot->flags & PM_SLOT_READY)))
+            keep_shipped(node, key, b, s->delta);
+        b->updates += *s->merged;
+        *s->merged = 0;
+        pm_vector_zero(s->delta, stored);
+    }
+}
+
+/* Under the latch: the replica's entry with the delta if it has one. Logs of workers are shipped on their own. */
 static void ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint32_t flags, uint64_t need)
 {
     struct pm_node *node = ctx->node;
@@ -122,32 +153,13 @@ static void ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint32_t 
         pm_versions_ship(ctx, key, slot, flags);
         return;
     }
-    uint32_t length = pm_length(node, key), stored = pm_stored(node, key);
-    uint32_t *merged = pm_slot_merged(&node->slots, slot, length);
-    float *delta = pm_slot_delta(&node->slots, slot, length);
-    bool has_delta = *merged != 0;
-    bool after_refresh = slot->flags & PM_SLOT_REFRESHING;
-    /* Contexts begin rounds in one order and deliver them in another; entries of one key keep theirs, so that an
-     * answer that includes a round includes every earlier delta of the key. */
-    uint32_t *sequence = pm_slot_sequence(&node->slots, slot, length);
-    struct pm_entry_place place = {.kind = PM_MSG_ROUND,
-                                   .to = pm_next_hop(ctx, key, slot, 0),
-                                   .need = need,
-                                   .not_before = *sequence,
-                                   .after_refresh = after_refresh,
-                                   .floats = has_delta ? length : 0};
-    struct pm_builder *b = pm_builder_for(ctx, &place);
-    *sequence = b->sequence;
-    b->has_refresh |= (flags & PM_ROUND_REFRESH) != 0;
-    struct pm_entry_meta meta = {.flags = flags | (has_delta ? PM_ROUND_DELTA : 0)};
-    pm_builder_add(ctx, b, key, &meta, delta, has_delta);
-    if (has_delta) {
-        if (after_refresh || (node->traits.pushes_values && (slot->flags & PM_SLOT_READY)))
-            keep_shipped(node, key, b, delta);
-        b->updates += *merged;
-        *merged = 0;
-        pm_vector_zero(delta, stored);
+    uint32_t length = pm_length(node, key);
+    struct pm_shipment s = {.flags = flags, .need = need};
+    if (!node->traits.worker_logs) {
+        s.delta = pm_slot_delta(&node->slots, slot, length);
+        s.merged = pm_slot_merged(&node->slots, slot, length);
     }
+    pm_ship(ctx, key, slot, &s);
 }
 
 static void make_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
@@ -189,6 +201,7 @@ void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
     PM_ASSERT(slot->state == PM_SLOT_REPLICA && !(slot->flags & PM_SLOT_REFRESHING),
               "a replica with an unanswered refresh is not dropped");
     PM_ASSERT(!node->traits.pushes_values, "values for the replica may be on their way");
+    PM_ASSERT(!node->traits.worker_logs, "logs may hold updates of the replica");
     ship(ctx, key, slot, PM_ROUND_OVER, 0);
     pm_count(&ctx->counters.replicas_dropped, (slot->flags & PM_SLOT_READY) != 0);
     pm_slot_detach(&node->slots, key, slot);
@@ -207,6 +220,10 @@ void pm_send_deltas(struct pm_ctx *ctx)
 {
     struct pm_node *node = ctx->node;
     pm_key *keys;
+    if (node->traits.worker_logs) {
+        pm_logs_ship(ctx);
+        return;
+    }
     if (node->traits.versions) {
         pm_visit_replicas(ctx, send_if_idle, NULL);
         return;
@@ -426,8 +443,10 @@ void pm_take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_
     if (!node->traits.versions)
         add_shipped(node, key, sequence, slot->value);
     pm_count(&ctx->counters.replicas_created, !(slot->flags & PM_SLOT_READY));
-    if (length)
+    if (length && !node->traits.worker_logs)
         pm_add(slot->value, pm_slot_delta(&node->slots, slot, length), length);
+    else if (length && *pm_slot_merged(&node->slots, slot, length))
+        pm_logs_add(node, key, slot->value);
     slot->flags = (uint8_t)((slot->flags & ~PM_SLOT_REFRESHING) | PM_SLOT_READY);
     slot->version = stamp;
     if (node->policy->installed)

@@ -128,7 +128,7 @@ static void sparse_fini(struct pm_sparse *t)
 static size_t block_bytes(const struct pm_slots *s, uint32_t length, bool replica)
 {
     size_t floats = s->with_values ? length : 0;
-    return s->private_bytes + sizeof(float) * (replica ? 2 * floats + 2 : floats);
+    return s->private_bytes + sizeof(float) * (replica ? (s->no_deltas ? floats : 2 * floats) + 2 : floats);
 }
 
 static int dense_init(struct pm_slots *s, const struct pm_memory *memory, bool near)
@@ -247,5 +247,6 @@ int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot)
 
 uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, bool replica)
 {
-    return sizeof(struct pm_slot) + s->private_bytes + 4ull * length * (replica ? 2 : 1) + (replica ? 8 : 0);
+    uint32_t vectors = replica && !s->no_deltas ? 2 : 1;
+    return sizeof(struct pm_slot) + s->private_bytes + 4ull * length * vectors + (replica ? 8 : 0);
 }

@@ -11,13 +11,13 @@
  * A slot with a value points into a block: private bytes of the policy | value[len] | merged, sequence (u32)
  * | delta[len], all but the first two in replicas only. With `--values none` value and delta have no floats.
  * A replica's value includes its own updates; the delta holds those that the owner has not been sent,
- * `merged` how many pushes they are; `sequence` is the place of the last ROUND to the owner that had an entry
- * of the key, or, with traits.versions, when it was asked for (core/versions.c). The value of a replica that is
- * not ready means nothing.
+ * `merged` how many pushes they are (with no_deltas it is elsewhere: core/log.c); `sequence` is the place of
+ * the last ROUND to the owner that had an entry of the key, or, with traits.versions, when it was asked for
+ * (core/versions.c). The value of a replica that is not ready means nothing.
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be
  * peeked at without it. One slot latch at a time; under it only latches that guard one list each may be taken: of
- * queues, requests, dirty keys, the pool. */
+ * queues, requests, dirty keys, logs, the pool. */
 #ifndef PM_CORE_SLOTS_H
 #define PM_CORE_SLOTS_H
 
@@ -82,6 +82,7 @@ struct pm_slots {
     pm_relax_fn relax; /* NULL: single-threaded, no latching */
     void *relax_self;
     bool with_values;
+    bool no_deltas;         /* replicas' updates are collected elsewhere */
     uint32_t private_bytes; /* of each block, rounded up to 8 */
     struct pm_pool *pool;   /* blocks */
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* stale: bounded staleness. A worker at clock c reads values that contain every update that any worker made before clock
- * c - staleness, and all updates of its own node. Nodes keep replicas of what they use; the updates that a node collects in
- * them are shipped when one of its workers ends a clock.
+ * c - staleness, and all updates of its own node. Nodes keep replicas of what they use. An update is in the node's replica at
+ * once, and in its worker's log, which is shipped when that worker ends a clock: a neighbour who has read it may be heard of
+ * before it is.
  *
  *   sync=client   stale synchronous parallel (SSP, Ho et al., NIPS 2013): a replica that is too old is asked for again, one
  *                 round trip per key and clock.
@@ -79,7 +80,7 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
                             clock);
     traits->group = true;
     traits->shared_memory = true;
-    traits->replicates = true;
+    traits->replicates = traits->worker_logs = true;
     traits->gate_owned = traits->gate_replicas = traits->gate_absent = true;
     traits->min_clock = true;
     traits->track_changes = traits->pushes_values = s->server;
@@ -279,8 +280,8 @@ static void min_clock(struct pm_ctx *ctx, void *state, pm_clock c)
 
 static void advance(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_clock c)
 {
-    (void)state, (void)worker, (void)c;
-    pm_send_deltas(ctx);
+    (void)state, (void)c;
+    pm_send_log(ctx, worker);
 }
 
 static void drain(struct pm_ctx *ctx, void *state)

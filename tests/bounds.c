@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "core/internal.h"
+#include "core/log.h"
 #include "memnet/preempt.h"
 #include "tests/contract.h"
 #include "tests/program.h"
@@ -381,6 +382,9 @@ static int at_end(void *arg, struct memnet *net, struct pm_error *err)
         for (uint32_t b = 0; b < PM_QUEUE_BUCKETS; b++)
             if (node->rounds.shipped[b])
                 return pm_error_set(err, PM_E_INTERNAL, "node %u still keeps a shipped delta", i);
+        for (uint32_t w = 0; w < world->workers && node->traits.worker_logs; w++)
+            if (pm_log_bytes(node->workers[w].log))
+                return pm_error_set(err, PM_E_INTERNAL, "the log of worker %u of node %u still holds updates", w, i);
         int code = check_histograms(world, &node->communicator, err);
         for (uint32_t w = 0; w < world->workers && code == PM_OK; w++)
             code = check_histograms(world, &node->workers[w].ctx, err);

@@ -6,9 +6,12 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/log.h"
 #include "policies/adaps.h"
 #include "policies/bounded.h"
 #include "tests/testload.h"
+
+enum { LENGTH_MAX = 64 };
 
 /* ---- making, and what is looked at ------------------------------------------------------------------- */
 
@@ -179,13 +182,26 @@ static void add_message(void *arg, struct pm_message *m)
 
 /* ---- nodes ------------------------------------------------------------------------------------------- */
 
-/* Main copy, or unsent delta. */
+/* What a replica has collected and not sent: its delta, or what the logs of its node's workers hold. */
+static const float *unsent(struct pm_node *node, pm_key key, const struct pm_slot *slot, float *room)
+{
+    uint32_t length = pm_length(node, key);
+    if (!node->traits.worker_logs)
+        return pm_slot_delta(&node->slots, slot, length);
+    PM_ASSERT(length <= LENGTH_MAX);
+    memset(room, 0, length * sizeof *room);
+    pm_logs_add(node, key, room);
+    return room;
+}
+
+/* Main copy, or unsent updates. */
 static int add_value(struct invariants *v, struct pm_node *node, pm_key key, const struct pm_slot *slot,
                      struct pm_error *err)
 {
     uint32_t length = pm_length(node, key);
     bool owned = slot->state == PM_SLOT_OWNED;
-    const float *values = owned ? slot->value : pm_slot_delta(&node->slots, slot, length);
+    float room[LENGTH_MAX];
+    const float *values = owned ? slot->value : unsent(node, key, slot, room);
     double first = (double)values[0] - (owned ? (double)testload_initial(key, 0) : 0);
     for (uint32_t j = 1; j < length; j++)
         if ((double)values[j] - (owned ? (double)testload_initial(key, j) : 0) != first)

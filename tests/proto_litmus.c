@@ -123,6 +123,8 @@ static void weaknesses_show(void **state)
     for (int mode = 0; mode < CONSISTENCY_MODES; mode++) {
         weakness("full:syncs_per_second=10000", mode, HISTORY_SEQUENTIAL, 6);
         weakness("kv", mode, HISTORY_SERIALIZABLE, 4);
+        weakness("stale:sync=client", mode, HISTORY_CAUSAL, 4);
+        weakness("stale:sync=server", mode, HISTORY_CAUSAL, 4);
     }
     weakness("single", 0, HISTORY_SERIALIZABLE, 4); /* seen by preemption between the keys of an operation only */
     weakness("lapse:location_cache=1", 1, HISTORY_PRAM, 4);
@@ -173,6 +175,8 @@ int main(int argc, char **argv)
                                            "lapse",
                                            "lapse:fast_local=0",
                                            "lapse:location_cache=1",
+                                           "stale:sync=client",
+                                           "stale:sync=server",
                                            "full:syncs_per_second=10000",
                                            "full"};
     enum { POLICIES = sizeof policies / sizeof *policies };

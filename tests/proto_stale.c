@@ -10,6 +10,7 @@
 #include "core/internal.h"
 #include "memnet/memnet.h"
 #include "tests/bounds.h"
+#include "tests/hand.h"
 #include "tests/repeat.h"
 #include "tests/testload.h"
 
@@ -160,13 +161,40 @@ static void messages_server(void **state)
     }
 }
 
+/* Contexts of an owner put messages together at the same time: a value of the main copy's earlier version may come last. */
+static void older_values_are_ignored(void **state)
+{
+    (void)state;
+    struct hand *h = hand_new(&(struct hand_config){
+        .policy = &pm_policy_stale, .options = "sync=server", .nodes = 2, .workers = 1, .keys = 16, .length = 1});
+    pm_key key = hand_key(h, 1, 0);
+    float seen;
+    hand_push(h, 1, 0, key, 1);
+    hand_pull(h, 0, 0, key, &seen);
+    hand_pass_all(h);
+    hand_assert_added(h, &seen, key, 1);
+    struct pm_ctx *owner = pm_node_communicator(hand_node(h, 1));
+    uint64_t version = pm_slots_find(&hand_node(h, 1)->slots, key)->version;
+    hand_push(h, 1, 0, key, 2);
+    for (uint64_t stamp = version - 1; stamp <= version + 1; stamp++) {
+        struct pm_slot *slot = pm_slot_open(owner, key);
+        pm_push_value(owner, key, slot, 0, stamp);
+        pm_slot_close(owner, slot);
+        pm_ctx_deliver(owner);
+        hand_pass_all(h);
+        hand_assert_added(h, pm_slots_find(&hand_node(h, 0)->slots, key)->value, key, stamp < version ? 1 : 1 + 2);
+    }
+    hand_free(h);
+}
+
 int main(int argc, char **argv)
 {
-    struct CMUnitTest tests[CASES + 2];
+    struct CMUnitTest tests[CASES + 3];
     size_t n = 0;
     for (; n < CASES; n++)
         tests[n] = (struct CMUnitTest){cases[n].name, bounds_programs, NULL, NULL, &cases[n]};
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(messages_client);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(messages_server);
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(older_values_are_ignored);
     return repeat_main(argc, argv, "bounded staleness", tests, n);
 }
