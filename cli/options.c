@@ -119,7 +119,7 @@ const struct cli_option cli_options[] = {
       "evaluate after every epoch, every N-th, or at the end: every|N|end", NULL, 0, 0},
      EXP, CLI_CONFIG, 0},
     {{"ahead", PM_OPT_COUNT, NULL,
-      "batches that intent is signalled early; unset: the workload's", NULL, 0, 1e9},
+      "batches by which intents and pulls may be early; unset: the workload's", NULL, 0, 1e9},
      EXP, CLI_CONFIG, 0},
     {{"max-message", PM_OPT_BYTES, "1MiB",
       "longest message before it is split", NULL, 1024, PM_MAX_MESSAGE_MOST},

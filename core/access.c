@@ -20,7 +20,7 @@ struct access {
     uint32_t n;
     float *out;
     const float *in;
-    uint64_t number; /* of the worker's requests now */
+    uint64_t number; /* what the policy needs to know of it */
     uint32_t n_misses;
     uint64_t n_applied; /* pushes carried out in main copies here */
     uint64_t how[PM_HOWS];
@@ -34,7 +34,7 @@ pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slo
 }
 
 enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, struct pm_slot *slot,
-                         enum pm_op_kind kind)
+                         enum pm_op_kind kind, uint64_t number)
 {
     const struct pm_node *node = ctx->node;
     const struct pm_traits *t = &node->traits;
@@ -43,11 +43,17 @@ enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, st
     bool gated = slot->state == PM_SLOT_OWNED     ? t->gate_owned
                  : slot->state == PM_SLOT_REPLICA ? t->gate_replicas
                                                   : t->gate_absent;
+    ctx->asked = number;
     if (gated)
         return node->policy->usable(ctx, node->policy_state, w, key, slot, kind);
     if (slot->state == PM_SLOT_OWNED)
         return PM_USE;
     return slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_READY) ? PM_USE : PM_ASK;
+}
+
+uint64_t pm_asked_number(const struct pm_ctx *ctx)
+{
+    return ctx->asked;
 }
 
 /* Under the latch: serves the key if the verdict allows; returns the verdict. */
@@ -57,7 +63,8 @@ static enum pm_verdict try_slot(struct access *a, pm_key key, struct pm_slot *sl
     if (slot->state == PM_SLOT_OWNED && (a->model || !a->ctx->node->traits.gate_owned))
         v = PM_USE;
     else
-        v = a->model && slot->state != PM_SLOT_ARRIVING ? PM_ASK : pm_judge(a->ctx, a->worker, key, slot, a->kind);
+        v = a->model && slot->state != PM_SLOT_ARRIVING ? PM_ASK
+                                                        : pm_judge(a->ctx, a->worker, key, slot, a->kind, a->number);
     if (v != PM_USE)
         return v;
     a->how[slot->state == PM_SLOT_OWNED ? PM_HOW_LOCAL : PM_HOW_REPLICA]++;
@@ -262,7 +269,7 @@ void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_
     struct pm_message *m = request(ctx, waiter->kind, &entry, 1, waiter->in);
     PM_ASSERT(m, "out of memory for a request that waited");
     pm_op_asked(ctx, &waiter->ref, waiter->key);
-    name_request(m, &waiter->ref, pm_need_of(ctx, &ctx->node->workers[waiter->ref.worker]));
+    name_request(m, &waiter->ref, waiter->number);
     pm_emit(ctx, m, to);
 }
 
@@ -273,7 +280,8 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
     uint64_t kicks = pm_kicks(node);
     struct pm_slot *slot = pm_slot_open(ctx, waiter->key);
     bool here = slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING;
-    enum pm_verdict v = node->traits.shared_memory ? pm_judge(ctx, w, waiter->key, slot, waiter->kind) : PM_ASK;
+    bool shared = node->traits.shared_memory;
+    enum pm_verdict v = shared ? pm_judge(ctx, w, waiter->key, slot, waiter->kind, waiter->number) : PM_ASK;
     bool leads = v == PM_ASK || (v == PM_WAIT && slot->state != PM_SLOT_ARRIVING); /* arrivals have an order of their own */
     pm_node_id to = PM_NODE_NONE;
     if (v == PM_USE) {
@@ -333,7 +341,7 @@ static struct pm_waiter next_waiter(struct access *a, struct pm_op *op, struct p
 {
     ref.entry = op->n - ++*n_waiting;
     op->entries[ref.entry].place = missed->place;
-    struct pm_waiter waiter = {.key = missed->key, .ref = ref, .kind = (uint8_t)a->kind};
+    struct pm_waiter waiter = {.key = missed->key, .ref = ref, .kind = (uint8_t)a->kind, .number = a->number};
     waiter.in = a->in ? a->in + missed->place : NULL;
     waiter.out = a->out ? a->out + missed->place : NULL;
     return waiter;
@@ -513,7 +521,7 @@ static int check(const struct pm_node *node, const pm_key *keys, size_t n, uint6
 }
 
 static pm_ticket operate(struct pm_worker *w, enum pm_op_kind kind, const pm_key *keys, size_t n, float *out,
-                         const float *in, bool model)
+                         const float *in, bool model, uint32_t ahead)
 {
     struct pm_node *node = w->ctx.node;
     uint64_t floats;
@@ -524,7 +532,7 @@ static pm_ticket operate(struct pm_worker *w, enum pm_op_kind kind, const pm_key
     struct access a = {.worker = w, .ctx = &w->ctx, .kind = kind, .model = model, .keys = keys};
     a.n = (uint32_t)n;
     a.ordered = node->ordered && !model;
-    a.number = pm_need_of(&w->ctx, w);
+    a.number = node->policy->need ? node->policy->need(&w->ctx, node->policy_state, w, ahead) : 0;
     if (node->config.with_values) {
         a.out = out;
         a.in = in;
@@ -548,26 +556,33 @@ static pm_ticket operate(struct pm_worker *w, enum pm_op_kind kind, const pm_key
 
 pm_ticket pm_pull(struct pm_worker *w, const pm_key *keys, size_t n, float *out)
 {
-    return operate(w, PM_OP_PULL, keys, n, out, NULL, false);
+    return operate(w, PM_OP_PULL, keys, n, out, NULL, false, 0);
+}
+
+pm_ticket pm_pull_ahead(struct pm_worker *w, uint32_t ahead, const pm_key *keys, size_t n, float *out)
+{
+    if (ahead > w->ctx.node->traits.pull_ahead)
+        return PM_E_REFUSED;
+    return operate(w, PM_OP_PULL, keys, n, out, NULL, false, ahead);
 }
 
 pm_ticket pm_push(struct pm_worker *w, const pm_key *keys, size_t n, const float *updates)
 {
-    return operate(w, PM_OP_PUSH, keys, n, NULL, updates, false);
+    return operate(w, PM_OP_PUSH, keys, n, NULL, updates, false, 0);
 }
 
 pm_ticket pm_set(struct pm_worker *w, const pm_key *keys, size_t n, const float *values)
 {
     if (w->ctx.node->traits.replicates)
         return PM_E_REFUSED;
-    return operate(w, PM_OP_SET, keys, n, NULL, values, false);
+    return operate(w, PM_OP_SET, keys, n, NULL, values, false, 0);
 }
 
 int pm_read_model(struct pm_worker *w, const pm_key *keys, size_t n, float *out)
 {
     bool before = w->ctx.uncharged;
     w->ctx.uncharged = true;
-    pm_ticket ticket = operate(w, PM_OP_PULL, keys, n, out, NULL, true);
+    pm_ticket ticket = operate(w, PM_OP_PULL, keys, n, out, NULL, true, 0);
     int rc = ticket < 0 ? (int)ticket : pm_wait(w, ticket);
     w->ctx.uncharged = before;
     return rc;

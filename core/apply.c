@@ -61,17 +61,10 @@ bool pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
     return false;
 }
 
-uint64_t pm_need_of(struct pm_ctx *ctx, struct pm_worker *w)
-{
-    const struct pm_node *node = ctx->node;
-    return node->policy->need ? node->policy->need(ctx, node->policy_state, w) : 0;
-}
-
 bool pm_serve_waiter(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_waiter *waiter)
 {
-    struct pm_access access = {.kind = waiter->kind, .out = waiter->out, .in = waiter->in};
+    struct pm_access access = {.kind = waiter->kind, .number = waiter->number, .out = waiter->out, .in = waiter->in};
     access.worker = &ctx->node->workers[waiter->ref.worker];
-    access.number = pm_need_of(ctx, access.worker);
     bool applied = pm_serve_local(ctx, waiter->key, slot, &access);
     pm_charge(ctx, PM_CHARGE_LOCAL, 0, 0, pm_length(ctx->node, waiter->key));
     if (applied)

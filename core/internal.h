@@ -65,6 +65,7 @@ struct pm_waiter {
     pm_key key;
     struct pm_entry_ref ref;
     uint8_t kind;
+    uint64_t number; /* of the operation, see need */
     const float *in;
     float *out;
     struct pm_message *request; /* an ACCESS of this key alone; then nothing above but `key` counts */
@@ -324,11 +325,9 @@ struct pm_access {
 bool pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_access *access);
 /* The same for an operation of this node that waited, with its count. */
 bool pm_serve_waiter(struct pm_ctx *ctx, struct pm_slot *slot, const struct pm_waiter *waiter);
-/* Number that requests of this worker carry now. */
-uint64_t pm_need_of(struct pm_ctx *ctx, struct pm_worker *w);
-/* The verdict for one key of a worker's operation, under the latch. */
+/* The verdict for one key of a worker's operation with this number, under the latch. */
 enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, struct pm_slot *slot,
-                         enum pm_op_kind kind);
+                         enum pm_op_kind kind, uint64_t number);
 pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slot, uint32_t hop);
 
 /* Under the latch of an owned slot: the reply to a request of this key alone, which it takes over; to be emitted outside. */

@@ -95,7 +95,7 @@ struct pm_job {
     bool with_values;
     enum pm_evaluate evaluate;
     uint32_t evaluate_n;  /* PM_EVALUATE_N: after every n-th epoch and the last */
-    int64_t ahead;        /* batches that intent is signalled early; -1 = the workload's default */
+    int64_t ahead;        /* batches by which intents and pulls may be early; -1 = the workload's default */
     uint32_t max_message; /* bytes of one message before core splits it; 0 = default 1 MiB */
     const struct pm_digest *digest; /* NULL: no digest of values */
 

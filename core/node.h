@@ -65,6 +65,7 @@ struct pm_ctx {
     struct pm_counters counters;
     struct pm_histogram *histograms[PM_QUANTITIES]; /* made when first used */
     struct pm_scratch *scratch;
+    uint64_t asked; /* number of the operation about which the policy is asked */
     bool uncharged; /* evaluation, or the handling of an uncharged message */
     int64_t transition_ns; /* when the transition first asked for the time; 0: it has not */
     void *backend;  /* for the backend's own use */

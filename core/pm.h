@@ -19,6 +19,10 @@ struct pm_worker;
 enum { PM_DONE = 0, PM_REDUCE_MAX = 64, PM_OP_KEYS_MAX = 1 << 22 };
 
 pm_ticket pm_pull(struct pm_worker *w, const pm_key *keys, size_t n, float *out);
+/* Begins the pull of a later clock, `ahead` clocks from now: what it returns is what a pull at that clock may return, and it
+ * may be complete only then. To be waited for, at the latest, by whoever has reached that clock. PM_E_REFUSED where the
+ * policy does not allow so many (traits.pull_ahead). */
+pm_ticket pm_pull_ahead(struct pm_worker *w, uint32_t ahead, const pm_key *keys, size_t n, float *out);
 /* Adds. */
 pm_ticket pm_push(struct pm_worker *w, const pm_key *keys, size_t n, const float *updates);
 /* Assigns; PM_E_REFUSED under a policy that replicates. */

@@ -71,6 +71,10 @@ struct pm_traits {
     bool aggregates;     /* owners apply, key by key, the sum of all workers' pushes of one clock */
     uint32_t delay;      /* with aggregates: a worker at clock c reads what all pushes of clocks < c - delay have made;
                             UINT32_MAX: nothing can be counted on */
+    /* By how many clocks a worker may begin a pull early (pm_pull_ahead): need() names the clock that the pull is for, and
+     * what may serve it goes by that name. Not more than what is certain to come when the worker stops at its present
+     * clock. Needs clock_every 0 or 1. */
+    uint32_t pull_ahead;
     const char *needs_values; /* why the policy cannot do with --values none, or NULL */
     bool skips_negligible; /* updates that the workload calls negligible are not pushed */
     uint32_t filter_bytes; /* by which filter_out may make a message longer, and a byte for each key */
@@ -115,14 +119,15 @@ struct pm_policy {
     bool (*replicated)(const struct pm_node *node, const void *state, pm_key key, pm_node_id at);
 
     /* May this worker's operation use the slot? Asked as traits say, for pulls and pushes, under the slot's latch, on whichever
-     * context looks at the operation; the worker's clock is the present one. The slot of an absent key is created for the
-     * question (state PM_SLOT_ABSENT); core looks at the slot again after the hook. A hook that answers PM_WAIT must
-     * have made sure that something comes: pm_refresh, or a kick when a clock rises. Operations that wait are each asked
-     * about on their own: none waits behind another. */
+     * context looks at the operation; the worker's clock is the present one, pm_asked_number() what need() said when the
+     * operation began. The slot of an absent key is created for the question (state PM_SLOT_ABSENT); core looks at the slot
+     * again after the hook. A hook that answers PM_WAIT must have made sure that something comes: pm_refresh, or a kick
+     * when a clock rises. Operations that wait are each asked about on their own: none waits behind another. */
     enum pm_verdict (*usable)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_key key,
                               struct pm_slot *slot, enum pm_op_kind op);
-    /* Number that a worker's requests and refreshes carry to the owner (SSP: the least clock it accepts). Default 0. */
-    uint64_t (*need)(struct pm_ctx *ctx, void *state, struct pm_worker *worker);
+    /* Number of an operation that a worker begins, which its requests carry to the owner (SSP: the least clock it accepts).
+     * `ahead`: the operation is for so many clocks after the present one (at most traits.pull_ahead). Default 0. */
+    uint64_t (*need)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, uint32_t ahead);
     /* Next hop of an access to a key that is not here. `slot` may be NULL. Default: the owner at the start; with
      * traits.relocates the home, and the owner from there (at hop 0 a cached location, with traits.location_cache). This
      * node itself: at hop 0 the communicator asks again, later the request waits here for a kick. */
@@ -223,6 +228,8 @@ pm_clock pm_clock_worth(const struct pm_node *node, uint32_t era, pm_clock clock
 /* An iteration is what a worker does at one clock between two collectives. Its name is a number that rises: eras before
  * clocks (PM_ITERATION_CLOCK_BITS). A collective ends the iteration that it cuts. */
 uint64_t pm_worker_iteration(const struct pm_worker *worker);
+/* In usable: the number (see need) of the operation that is asked about. */
+uint64_t pm_asked_number(const struct pm_ctx *ctx);
 /* Every push and set of every iteration before this one, by any worker of the cluster, that goes to keys owned here has been
  * handled here, as far as sent directly (static allocation). Never falls. May be called under a latch. When it rises,
  * min_clock is called. Needs traits.min_clock. */

@@ -75,7 +75,7 @@ static void retry(struct pm_ctx *ctx, struct pm_waiter *w)
     const bool arriving = slot->state == PM_SLOT_ARRIVING;
     struct pm_worker *worker = &node->workers[w->ref.worker];
     const pm_key key = w->key;
-    enum pm_verdict v = pm_judge(ctx, worker, key, slot, w->kind);
+    enum pm_verdict v = pm_judge(ctx, worker, key, slot, w->kind, w->number);
     pm_node_id to = PM_NODE_NONE;
     if (v == PM_USE) {
         pm_serve_waiter(ctx, slot, w);

@@ -51,13 +51,38 @@ static uint64_t floats_of(const struct pm_trainer *t, const pm_key *keys, uint32
     return floats;
 }
 
-static int pull_batch(struct pm_trainer *t, const struct pm_batch *b)
+static struct pm_flight *flight_of(const struct pm_trainer *t, uint64_t number)
 {
-    int rc = pm_grow(&t->values, &t->values_capacity, floats_of(t, b->keys, b->n_keys), sizeof(float));
+    return &t->flights[number % t->n_flights];
+}
+
+static int begin_pull(struct pm_trainer *t, const struct pm_batch *b)
+{
+    struct pm_flight *f = flight_of(t, t->pulled);
+    int rc = pm_grow(&f->values, &f->values_capacity, floats_of(t, b->keys, b->n_keys), sizeof(float));
     if (rc != PM_OK)
         return rc;
-    pm_ticket ticket = pm_pull(t->worker, b->keys, b->n_keys, t->values);
-    return ticket < 0 ? (int)ticket : pm_wait(t->worker, ticket);
+    pm_ticket ticket = pm_pull_ahead(t->worker, (uint32_t)(t->pulled - t->computed), b->keys, b->n_keys, f->values);
+    if (ticket < 0)
+        return (int)ticket;
+    f->pulled = ticket;
+    t->pulled++;
+    return PM_OK;
+}
+
+/* Begins the pulls of the batch that is due and of those after it that may be under way, but none from behind a barrier or
+ * before its keys were localized; waits for the first. */
+static int pull_batches(struct pm_trainer *t)
+{
+    while (t->pulled < t->planned && t->pulled - t->computed < t->n_flights) {
+        const struct pm_batch *b = &t->ring[t->pulled % t->ring_size].batch;
+        if (t->pulled > t->computed && (b->barrier_before || b->n_localize > 0))
+            break;
+        int rc = begin_pull(t, b);
+        if (rc != PM_OK)
+            return rc;
+    }
+    return pm_wait(t->worker, flight_of(t, t->computed)->pulled);
 }
 
 static int pull_sample(struct pm_trainer *t, const struct pm_planned *p)
@@ -75,17 +100,17 @@ static int pull_sample(struct pm_trainer *t, const struct pm_planned *p)
     return ticket < 0 ? (int)ticket : pm_wait(t->worker, ticket);
 }
 
-/* The previous push may still read the update buffers: it is waited for before they are used again. */
-static int room_for_updates(struct pm_trainer *t, const struct pm_batch *b)
+/* An earlier push may still read the update buffers: it is waited for before they are used again. */
+static int room_for_updates(struct pm_trainer *t, struct pm_flight *f, const struct pm_batch *b)
 {
-    int rc = pm_wait(t->worker, t->pushed);
+    int rc = pm_wait(t->worker, f->pushed);
     if (rc != PM_OK)
         return rc;
     uint32_t n = b->n_keys + b->n_samples + b->n_pushes;
     uint64_t most = t->node->config.with_values ? (uint64_t)n * t->node->layout->length_max : 0;
     rc = pm_grow(&t->push_keys, &t->push_capacity, n, sizeof *t->push_keys);
     if (rc == PM_OK)
-        rc = pm_grow(&t->updates, &t->updates_capacity, most, sizeof(float));
+        rc = pm_grow(&f->updates, &f->updates_capacity, most, sizeof(float));
     if (rc != PM_OK || !t->node->traits.skips_negligible || !t->node->config.with_values)
         return rc;
     rc = pm_grow(&t->negligible, &t->negligible_capacity, n, sizeof *t->negligible);
@@ -142,7 +167,7 @@ static int push_updates(struct pm_trainer *t, struct pm_step *step)
     pm_ticket ticket = pm_push(t->worker, step->push_keys, step->n_push, step->updates);
     if (ticket < 0)
         return (int)ticket;
-    t->pushed = ticket;
+    flight_of(t, t->computed)->pushed = ticket;
     return PM_OK;
 }
 
@@ -174,26 +199,27 @@ static int sub_epoch(struct pm_trainer *t)
 static int do_step(struct pm_trainer *t)
 {
     const struct pm_planned *p = &t->ring[t->computed % t->ring_size];
+    struct pm_flight *f = flight_of(t, t->computed);
     int rc = p->batch.barrier_before ? sub_epoch(t) : PM_OK;
     if (rc != PM_OK || t->out_of_time)
         return rc;
     /* blocks move when the batch is due, not when it is planned: others still compute on them until then */
     rc = pm_localize(t->worker, p->batch.localize, p->batch.n_localize);
     if (rc == PM_OK)
-        rc = pull_batch(t, &p->batch);
+        rc = pull_batches(t);
     if (rc == PM_OK)
         rc = pull_sample(t, p);
     if (rc == PM_OK)
-        rc = room_for_updates(t, &p->batch);
+        rc = room_for_updates(t, f, &p->batch);
     if (rc != PM_OK)
         return rc;
     bool values = t->node->config.with_values;
     struct pm_step step = {.batch = &p->batch,
-                           .values = values ? t->values : NULL,
+                           .values = values ? f->values : NULL,
                            .samples = t->samples,
                            .sample_values = values ? t->sample_values : NULL,
                            .push_keys = t->push_keys,
-                           .updates = values ? t->updates : NULL,
+                           .updates = values ? f->updates : NULL,
                            .negligible = values && t->node->traits.skips_negligible ? t->negligible : NULL};
     compute(t, &step);
     rc = push_updates(t, &step);
@@ -231,7 +257,7 @@ static uint64_t begin_epoch(struct pm_trainer *t, uint32_t epoch)
     uint64_t all = t->workload->epoch_begin(t->state, t->ws, epoch);
     /* 0.07 x 100 is a little more than 7, and not meant to be 8 */
     t->n_batches = (uint64_t)ceil((double)all * t->job->epoch_fraction * (1 - 1e-12));
-    t->planned = t->computed = t->steps = 0;
+    t->planned = t->pulled = t->computed = t->steps = 0;
     t->loss = t->flops = 0;
     if (epoch == 0)
         t->steps_all = t->n_batches * t->job->epochs;
@@ -271,7 +297,8 @@ static int train_epoch(struct pm_trainer *t, uint32_t epoch)
         rc = pm_drain(t->worker);
     t->ended_ns = now(t);
     pm_count(&t->worker->ctx.counters.trained_ns, (uint64_t)(t->ended_ns - t->entered_ns));
-    t->pushed = PM_DONE;
+    for (uint64_t i = 0; i < t->n_flights; i++)
+        t->flights[i].pulled = t->flights[i].pushed = PM_DONE;
     t->steps_before += t->computed;
     return rc;
 }
@@ -329,11 +356,14 @@ static int finish_epoch(struct pm_trainer *t, uint32_t epoch)
 
 static int make_loader(struct pm_trainer *t)
 {
-    int64_t ahead = t->job->ahead >= 0 ? t->job->ahead : (int64_t)t->workload->default_ahead;
+    uint64_t ahead = (uint64_t)(t->job->ahead >= 0 ? t->job->ahead : (int64_t)t->workload->default_ahead);
+    uint64_t pulls = t->workload->pulls_ahead ? t->node->traits.pull_ahead : 0;
     bool early = t->node->policy->hint || t->node->policy->prepare_sample;
-    t->ring_size = early ? (uint64_t)ahead + 1 : 1;
+    t->n_flights = (pulls < ahead ? pulls : ahead) + 1;
+    t->ring_size = early ? ahead + 1 : t->n_flights;
     t->ring = calloc(t->ring_size, sizeof *t->ring);
-    if (!t->ring)
+    t->flights = calloc(t->n_flights, sizeof *t->flights);
+    if (!t->ring || !t->flights)
         return PM_E_MEMORY;
     for (uint64_t i = 0; i < t->ring_size; i++) {
         t->ring[i].batch.item = calloc(1, t->workload->batch_bytes + 1);
@@ -351,10 +381,13 @@ static void free_trainer(struct pm_trainer *t)
         free(t->ring[i].batch.pushes);
         free(t->ring[i].batch.item);
     }
+    for (uint64_t i = 0; t->flights && i < t->n_flights; i++) {
+        free(t->flights[i].values);
+        free(t->flights[i].updates);
+    }
     free(t->ring);
-    free(t->values);
+    free(t->flights);
     free(t->sample_values);
-    free(t->updates);
     free(t->samples);
     free(t->push_keys);
     free(t->negligible);

@@ -11,6 +11,13 @@ struct pm_planned {
     int64_t sample; /* handle of its sampling access, -1 = none */
 };
 
+/* The buffers of a batch that is under way: from the beginning of its pull to the end of its push. */
+struct pm_flight {
+    float *values, *updates;
+    size_t values_capacity, updates_capacity;
+    pm_ticket pulled, pushed;
+};
+
 /* Where a worker's time went. */
 struct pm_worker_times {
     uint64_t compute_ns, wait_ns, trained_ns;
@@ -26,12 +33,14 @@ struct pm_trainer {
     /* loader: a ring of batches [computed, planned) */
     struct pm_planned *ring;
     uint64_t ring_size, n_batches, planned, computed;
+    /* batches whose pull has begun, [computed, pulled), and that of the one before, whose push may be under way */
+    struct pm_flight *flights;
+    uint64_t n_flights, pulled;
     /* buffers of one step */
-    float *values, *sample_values, *updates;
+    float *sample_values;
     pm_key *samples, *push_keys;
     uint8_t *negligible; /* marks of the step's updates, for policies that leave some out */
-    size_t values_capacity, sample_values_capacity, updates_capacity, samples_capacity, push_capacity, negligible_capacity;
-    pm_ticket pushed; /* push of the previous step, whose buffers are still in use */
+    size_t sample_values_capacity, samples_capacity, push_capacity, negligible_capacity;
     uint64_t steps_before, steps_all; /* batches done in earlier epochs; of all epochs, for progress */
     int64_t progress_at_ns;
     /* of the epoch */

@@ -92,8 +92,10 @@ struct pm_workload {
     const char *name, *summary;
     const struct pm_option *options;
     size_t state_bytes, worker_bytes, batch_bytes;
-    uint32_t default_ahead; /* batches that the loader signals intent early, when the user says nothing */
+    uint32_t default_ahead; /* batches by which intents and pulls may be early, when the user says nothing */
     bool needs_values;      /* refuses --values none */
+    bool pulls_ahead;       /* pulls are begun as early as intent is signalled, where the policy has them mean the clock at
+                               which the batch is due (pm_pull_ahead); compute takes what such a pull may return */
 
     /* Mandatory. Reads data or prepares the generator, checks options, fills *model. May read files. PM_OK, or PM_E_OPTION /
      * PM_E_FILE / PM_E_MEMORY with the reason. Owns the state until close, which is called after success only. */

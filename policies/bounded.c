@@ -91,6 +91,7 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
         return rc;
     traits->promise_clocked = b->delay == 0 ? PM_PRAM : PM_NONE;
     traits->delay = b->delay < 0 ? UINT32_MAX : (uint32_t)b->delay;
+    traits->pull_ahead = traits->delay; /* what it needs is done when all have finished the worker's present iteration */
     if (!node)
         return PM_OK;
     b->nodes = pm_node_count(node);
@@ -134,15 +135,17 @@ static bool may_read(const struct bounded *b, struct pm_ctx *ctx, pm_key key, st
 static enum pm_verdict usable(struct pm_ctx *ctx, void *state, struct pm_worker *worker, pm_key key,
                               struct pm_slot *slot, enum pm_op_kind op)
 {
-    if (op != PM_OP_PULL || may_read(state, ctx, key, slot, pm_worker_iteration(worker)))
+    (void)worker;
+    if (op != PM_OP_PULL || may_read(state, ctx, key, slot, pm_asked_number(ctx)))
         return PM_USE;
     return PM_WAIT;
 }
 
-static uint64_t need(struct pm_ctx *ctx, void *state, struct pm_worker *worker)
+/* The iteration that the operation is of, perhaps before it has begun. */
+static uint64_t need(struct pm_ctx *ctx, void *state, struct pm_worker *worker, uint32_t ahead)
 {
     (void)ctx, (void)state;
-    return pm_worker_iteration(worker);
+    return pm_worker_iteration(worker) + ahead;
 }
 
 static enum pm_serve serve(struct pm_ctx *ctx, void *state, pm_key key, const struct pm_slot *slot, pm_node_id from,

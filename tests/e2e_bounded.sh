@@ -53,8 +53,20 @@ seconds() { sql "$1.db" 'SELECT sum(epoch_s) FROM epoch'; }
 is "epochs get shorter" "$(sql :memory: "SELECT $(seconds lr0) > $(seconds lr2) AND $(seconds lr2) > $(seconds lr8)")" 1
 is "kkt saves" "$(sql lr0.db 'SELECT sum(bytes_after) < sum(bytes_before) / 2 FROM filter WHERE filter = "kkt"')" 1
 
-# Bulk synchronous: filters that lose nothing change nothing but the order of additions.
 loss() { sql "$1.db" 'SELECT value FROM quality WHERE metric = "log_loss" ORDER BY epoch DESC LIMIT 1'; }
+
+# Pulls that begin a batch early are hidden behind it; a delay of 0 allows none.
+for delay in 0 8; do
+    for ahead in 0 1; do
+        good run --quiet --db ahead$ahead-$delay.db --policy bounded:delay=$delay --workload $task --epochs 8 --speed 50Mf \
+            --ahead $ahead
+    done
+done
+is "pulls are hidden" "$(sql :memory: "SELECT $(waiting ahead1-8) < 0.5 * $(waiting ahead0-8)")" 1
+is "same quality" "$(sql :memory: "SELECT abs($(loss ahead1-8) - $(loss ahead0-8)) < 1e-3")" 1
+is "bulk synchronous as ever" "$(seconds ahead1-0) $(digest ahead1-0)" "$(seconds ahead0-0) $(digest ahead0-0)"
+
+# Bulk synchronous: filters that lose nothing change nothing but the order of additions.
 good run --quiet --db a.db --policy bounded:keys=0,range_clocks=0 --workload $task --epochs 8
 good run --quiet --db b.db --policy bounded:compress=1 --workload $task --epochs 8
 good run --quiet --db c.db --policy bounded:compress=1 --workload $task --epochs 8 --backend real

@@ -7,7 +7,8 @@
  *   - a worker starts an iteration only when the slowest one is at most `delay` behind, or waits in a collective;
  *   - what a pull returns of a key is all of every iteration before some one, and nothing of it or a later one: sums of
  *     iterations are applied as a whole, in order, over all workers;
- *   - that one is at most `delay` before the pull's own, and what came before the last collective is there;
+ *   - that one is at most `delay` before the one that the pull is for, which may be as many ahead; what came before the last
+ *     collective is there;
  *   - each key's value changed once per iteration in which somebody pushed to it;
  *   - drained main copies are the sums of all updates, whatever the filters; what arrives twice counts once. */
 #include <inttypes.h>
@@ -28,7 +29,8 @@
 
 extern const struct pm_policy pm_policy_bounded;
 
-enum { SEEDS = 40, STEPS = 120, PHASE_STEPS = 30, RANKS_MAX = 12, KEYS_MAX = 24, OP_KEYS = 6, OPEN_MAX = 4, DOUBLED_ONE_IN = 3 };
+enum { SEEDS = 40, STEPS = 120, PHASE_STEPS = 30, RANKS_MAX = 12, KEYS_MAX = 24, OP_KEYS = 6, OPEN_MAX = 4, AHEAD_MAX = 4,
+       DOUBLED_ONE_IN = 3 };
 #define UNBOUNDED INT64_C(1000000000)
 
 struct variant {
@@ -157,9 +159,9 @@ static uint32_t draw_keys(struct runner *r, pm_key *keys)
     return n;
 }
 
-static uint64_t needed(const struct runner *r)
+static uint64_t needed(const struct runner *r, uint32_t ahead)
 {
-    uint64_t now = pm_worker_iteration(r->w), mask = (UINT64_C(1) << PM_ITERATION_CLOCK_BITS) - 1;
+    uint64_t now = pm_worker_iteration(r->w) + ahead, mask = (UINT64_C(1) << PM_ITERATION_CLOCK_BITS) - 1;
     uint64_t clock = now & mask, delay = (uint64_t)r->world->variant->delay;
     return (now & ~mask) + (clock > delay ? clock - delay : 0);
 }
@@ -169,12 +171,16 @@ static int step_pull(struct runner *r)
     if (r->n_open == OPEN_MAX)
         return finish_all(r);
     struct open *o = &r->open[r->n_open];
+    uint64_t delay = (uint64_t)r->world->variant->delay;
+    uint32_t ahead = (uint32_t)pm_rng_below(&r->rng, (delay < AHEAD_MAX ? delay : AHEAD_MAX) + 1);
     o->n = draw_keys(r, o->keys);
-    o->least = needed(r);
-    o->ticket = pm_pull(r->w, o->keys, o->n, o->values);
+    o->least = needed(r, ahead);
+    o->ticket = pm_pull_ahead(r->w, ahead, o->keys, o->n, o->values);
     if (o->ticket < 0)
         return (int)o->ticket;
     r->n_open++;
+    if (delay < AHEAD_MAX && pm_pull_ahead(r->w, (uint32_t)delay + 1, o->keys, o->n, NULL) != PM_E_REFUSED)
+        return wrong(r, o->keys[0], "a pull further ahead than the bound allows", delay + 1, 0);
     return pm_rng_below(&r->rng, 2) ? finish_all(r) : PM_OK;
 }
 

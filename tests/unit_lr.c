@@ -397,6 +397,22 @@ static void workers_share_the_rows_and_not_the_result(void **state)
     assert_true(fabs(alone - shared) < 1e-6 && one == seven);
 }
 
+/* Several passes in an epoch train as so many epochs do; either way an epoch's loss has each row once. */
+static void passes_are_as_epochs(void **state)
+{
+    (void)state;
+    struct lockstep l[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        lockstep_open(&l[i], i ? "lr:" SMALL ",blocks=16,passes=4" : "lr:" SMALL ",blocks=16", 1, 4, 2);
+        lockstep_epochs(&l[i], 0, i ? 50 : 200);
+        lockstep_drain(&l[i]);
+    }
+    assert_memory_equal(l[0].values, l[1].values, l[0].state->n_keys * LR_VALUE_LENGTH * sizeof *l[0].values);
+    assert_true(fabs(l[0].loss - l[1].loss) < 1e-3 * l[0].loss);
+    for (uint32_t i = 0; i < 2; i++)
+        lockstep_close(&l[i]);
+}
+
 /* The longer the delay, the shorter the steps that cannot overshoot: all delays get there, the longer the later. */
 static void longer_delays_take_longer_and_get_there(void **state)
 {
@@ -490,6 +506,7 @@ int main(void)
         cmocka_unit_test(the_bias_is_not_penalised),
         cmocka_unit_test(the_objective_falls_to_its_minimum),
         cmocka_unit_test(workers_share_the_rows_and_not_the_result),
+        cmocka_unit_test(passes_are_as_epochs),
         cmocka_unit_test(longer_delays_take_longer_and_get_there),
         cmocka_unit_test(negligible_updates_are_negligible),
         cmocka_unit_test(areas_by_hand),

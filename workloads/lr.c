@@ -39,6 +39,12 @@ static const struct pm_option options[] = {
      .help = "parts of the features, one to a batch",
      .min = 1,
      .max = 1e6},
+    {.name = "passes",
+     .type = PM_OPT_COUNT,
+     .def = "1",
+     .help = "visits to each block in an epoch",
+     .min = 1,
+     .max = 1e6},
     {.name = "order",
      .type = PM_OPT_ENUM,
      .def = "random",
@@ -166,6 +172,7 @@ static int take_options(struct lr_state *s, const struct pm_values *o, struct pm
     s->rate = pm_values_real(o, "rate");
     s->trust = pm_values_real(o, "trust");
     s->blocks = (uint32_t)pm_values_count(o, "blocks");
+    s->passes = (uint32_t)pm_values_count(o, "passes");
     s->random = pm_values_enum(o, "order") == 0;
     s->bound = pm_values_enum(o, "curvature") == 0;
     s->recheck = (uint32_t)pm_values_count(o, "recheck");
@@ -279,6 +286,7 @@ const struct pm_workload pm_workload_lr = {
     .worker_bytes = sizeof(struct lr_worker),
     .batch_bytes = sizeof(struct lr_item),
     .default_ahead = 1,
+    .pulls_ahead = true,
     .open = lr_open,
     .close = lr_close,
     .apply = lr_apply,

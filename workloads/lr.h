@@ -61,7 +61,7 @@ struct lr_matrix {
 struct lr_state {
     struct pm_task task;
     uint32_t ranks, lag;
-    uint32_t blocks;
+    uint32_t blocks, passes; /* an epoch visits each block `passes` times */
     uint64_t width; /* keys of a stripe */
     bool random, bound, bias;
     uint32_t recheck; /* most visits for which a zero weight is left alone */
@@ -82,8 +82,8 @@ struct lr_item {
 struct lr_worker {
     uint32_t rank;
     struct { /* the loader's */
-        struct pm_permutation order;
-        uint64_t visit;
+        struct pm_permutation order; /* of the present pass */
+        uint64_t first_pass, visit;  /* passes before the epoch; visits in it */
         uint32_t *recent; /* ring of the last `lag` blocks */
         uint64_t n_recent;
     } stream;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The order in which workers go through the blocks: all the same one, every block once in an epoch. A batch pushes to the
+/* The order in which workers go through the blocks: all the same one, every block once in a pass. A batch pushes to the
  * keys of its block that occur in the worker's rows, and pulls those of the block of `lag` batches before, whose new weights
  * are there by then. */
 #include "core/rng.h"
@@ -10,8 +10,16 @@ uint64_t lr_epoch_begin(const void *state, void *ws, uint32_t epoch)
     const struct lr_state *s = state;
     struct lr_worker *w = ws;
     w->stream.visit = 0;
-    pm_permutation_init(&w->stream.order, s->blocks, pm_hash64_pair(s->order_seed, epoch));
-    return s->blocks;
+    w->stream.first_pass = (uint64_t)epoch * s->passes;
+    return (uint64_t)s->blocks * s->passes;
+}
+
+static uint32_t next_block(const struct lr_state *s, struct lr_worker *w, uint64_t visit)
+{
+    uint64_t pass = w->stream.first_pass + visit / s->blocks, place = visit % s->blocks;
+    if (place == 0)
+        pm_permutation_init(&w->stream.order, s->blocks, pm_hash64_pair(s->order_seed, pass));
+    return (uint32_t)(s->random ? pm_permutation_apply(&w->stream.order, place) : place);
 }
 
 /* The block of `lag` batches ago, in the place of which the present one is remembered. */
@@ -46,7 +54,7 @@ static double count_flops(const struct lr_state *s, const struct lr_worker *w, u
 {
     double rows = (double)(worked < w->n_rows ? worked : w->n_rows);
     return (s->bound ? 3.0 : 2.0) * (double)learnt + (s->bound ? 6.0 : 5.0) * (double)worked +
-           25 * (rows + (double)w->n_rows / s->blocks);
+           25 * (rows + (double)w->n_rows / s->blocks / s->passes);
 }
 
 int lr_next(const void *state, void *ws, struct pm_batch *batch)
@@ -55,7 +63,7 @@ int lr_next(const void *state, void *ws, struct pm_batch *batch)
     struct lr_worker *w = ws;
     struct lr_item *item = batch->item;
     item->visit = w->stream.visit++;
-    item->worked = (uint32_t)(s->random ? pm_permutation_apply(&w->stream.order, item->visit) : item->visit);
+    item->worked = next_block(s, w, item->visit);
     item->learnt = exchange_recent(s, w, item->worked);
     uint64_t entries_learnt, entries_worked;
     uint64_t n_learnt = bucket_size(s, w, item->learnt, &entries_learnt);

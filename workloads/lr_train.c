@@ -117,7 +117,8 @@ static void work(const struct lr_state *s, struct lr_worker *w, uint32_t block, 
 /* Over an epoch each row's loss is added once, at the margin that it then has. */
 static double part_of_loss(const struct lr_state *s, const struct lr_worker *w, uint64_t visit)
 {
-    uint64_t first = w->n_rows * visit / s->blocks, end = w->n_rows * (visit + 1) / s->blocks;
+    uint64_t visits = (uint64_t)s->blocks * s->passes;
+    uint64_t first = w->n_rows * visit / visits, end = w->n_rows * (visit + 1) / visits;
     double sum = 0;
     for (uint64_t row = first; row < end; row++)
         sum += lr_loss(lr_label(&s->train, w->rank, row) * w->margins[row]);
