@@ -86,6 +86,8 @@ static bool read_initial(struct access *a, pm_key key, uint32_t place)
     if (!owned && !pm_replicated_at(node, key, node->config.id))
         return false;
     a->how[owned ? PM_HOW_LOCAL : PM_HOW_REPLICA]++;
+    if (!owned)
+        pm_fresh_exchanged(a->ctx, a->worker);
     if (a->out)
         pm_initial_value(node, key, a->out + place);
     return true;
@@ -167,7 +169,8 @@ static inline __attribute__((always_inline)) void serve_dense(struct access *a, 
     const uint32_t n = a->n, uniform = node->layout->length_uniform;
     const uint32_t bytes = bytes_to_fetch(node), ahead = bytes ? keys_ahead(bytes) : 0;
     const bool direct = a->model || !node->traits.gate_owned, stored = node->config.with_values;
-    const bool adds = kind == PM_OP_PUSH && !node->config.workload->apply && !node->traits.track_changes;
+    const bool adds = kind == PM_OP_PUSH && !node->config.workload->apply && !node->traits.track_changes &&
+                      node->traits.exchange == PM_EXCHANGE_NONE;
     bool pending = a->ordered && __atomic_load_n(&a->worker->order->n, __ATOMIC_ACQUIRE);
     uint32_t place = 0, n_local = 0;
     for (uint32_t i = 0; i < n && i < ahead; i++)

@@ -22,7 +22,8 @@ uint64_t pm_node_memory_bytes(const struct pm_node *node)
         logs += node->traits.worker_logs ? pm_log_bytes(node->workers[i].log) : 0;
     }
     return node->base_bytes + made - dropped + intents + logs +
-           (node->queue.n_waiters + __atomic_load_n(&node->arrivals.n, __ATOMIC_RELAXED)) * sizeof(struct pm_waiter);
+           (node->queue.n_waiters + __atomic_load_n(&node->arrivals.n, __ATOMIC_RELAXED)) * sizeof(struct pm_waiter) +
+           __atomic_load_n(&node->exchange.reduce.bytes, __ATOMIC_RELAXED);
 }
 
 static int check_reads(const struct pm_counters *c, struct pm_error *err)

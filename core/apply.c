@@ -3,6 +3,21 @@
 #include "core/internal.h"
 #include "core/log.h"
 
+/* Under the latch: adds an update to a copy and its delta, which is to be sent. */
+static void collect(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update)
+{
+    struct pm_node *node = ctx->node;
+    if (node->config.with_values) {
+        uint32_t length = pm_length(node, key);
+        pm_add(slot->value, update, length);
+        pm_add(pm_slot_delta(&node->slots, slot, length), update, length);
+    }
+    if (!node->traits.versions && !(slot->flags & PM_SLOT_DIRTY)) {
+        slot->flags |= PM_SLOT_DIRTY;
+        pm_mark(ctx, &node->dirty, key);
+    }
+}
+
 void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update,
                     enum pm_op_kind kind)
 {
@@ -10,6 +25,10 @@ void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
     uint32_t length = pm_stored(node, key);
     const struct pm_workload *workload = node->config.workload;
     slot->version++;
+    if (slot->shared) {
+        collect(ctx, key, slot, update);
+        return;
+    }
     if (kind == PM_OP_SET)
         pm_copy(slot->value, update, length);
     else if (workload->apply && length)
@@ -30,20 +49,13 @@ void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
 /* Under the latch of a replica: one push. */
 static void apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_access *access)
 {
-    struct pm_node *node = ctx->node;
-    uint32_t length = pm_length(node, key);
-    bool logged = node->traits.worker_logs;
-    if (node->config.with_values)
-        pm_add(slot->value, access->in, length);
-    ++*pm_slot_merged(&node->slots, slot, length);
-    if (logged)
-        pm_log_push(node, access->worker->log, key, access->in);
-    else if (node->config.with_values)
-        pm_add(pm_slot_delta(&node->slots, slot, length), access->in, length);
-    if (!logged && !node->traits.versions && !(slot->flags & PM_SLOT_DIRTY)) {
-        slot->flags |= PM_SLOT_DIRTY;
-        pm_mark(ctx, &node->dirty, key);
+    ++*pm_slot_merged(&ctx->node->slots, slot, pm_length(ctx->node, key));
+    if (!ctx->node->traits.worker_logs) {
+        collect(ctx, key, slot, access->in);
+        return;
     }
+    pm_add(slot->value, access->in, pm_stored(ctx->node, key));
+    pm_log_push(ctx->node, access->worker->log, key, access->in);
 }
 
 bool pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_access *access)
@@ -51,6 +63,8 @@ bool pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
     const struct pm_policy *p = ctx->node->policy;
     if (access->kind == PM_OP_PULL) {
         pm_copy(access->out, slot->value, pm_stored(ctx->node, key));
+        if (slot->state == PM_SLOT_REPLICA)
+            pm_fresh_exchanged(ctx, access->worker);
     } else if (slot->state != PM_SLOT_OWNED) {
         apply_replica(ctx, key, slot, access);
         return false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Collective exchange over owner hubs: every node sends the deltas of its replicas to their owners (COLLECT); an owner that
- * has those of all nodes sends its changed main copies to all (SPREAD); a node that has those of all nodes is done.
+/* Collective exchange: what both kinds share, and exchange over owner hubs (by all-reduce: core/allreduce.c).
  *
- * A node takes part as soon as it has something to exchange or hears of a COLLECT, so that a round needs no coordinator and
+ * Over hubs every node sends the deltas of its replicas to their owners (COLLECT); an owner that
+ * has those of all nodes sends its changed main copies to all (SPREAD); a node that has those of all nodes is done. A node takes part as soon as it has something to exchange or hears of a COLLECT, so that a round needs no coordinator and
  * idle nodes cost one empty message per peer and half. Since a replica ships its delta once per round and the round's SPREAD
  * includes it, a replica's value is that of the SPREAD plus what it collected since. A fast node may be a round ahead:
  * its COLLECT is applied at once and counted for its round, by parity. */
@@ -13,6 +13,7 @@ int pm_exchange_init(struct pm_node *node)
     struct pm_exchange *x = &node->exchange;
     x->collect_of = calloc(node->config.nodes, sizeof *x->collect_of);
     x->spread_of = calloc(node->config.nodes, sizeof *x->spread_of);
+    pm_allreduce_init(node);
     return x->collect_of && x->spread_of ? PM_OK : PM_E_MEMORY;
 }
 
@@ -20,6 +21,39 @@ void pm_exchange_fini(struct pm_node *node)
 {
     free(node->exchange.collect_of);
     free(node->exchange.spread_of);
+    pm_allreduce_fini(node);
+}
+
+void pm_exchange_begun(struct pm_ctx *ctx)
+{
+    struct pm_exchange *x = &ctx->node->exchange;
+    x->active = true;
+    x->round++;
+    x->started_ns = pm_now_ns(ctx);
+    x->generation = pm_fresh_begin(ctx);
+}
+
+void pm_exchange_over(struct pm_ctx *ctx)
+{
+    struct pm_exchange *x = &ctx->node->exchange;
+    x->active = false;
+    __atomic_store_n(&x->installed, x->generation, __ATOMIC_RELEASE);
+    pm_count(&ctx->counters.rounds, 1);
+    pm_record(ctx, PM_Q_ROUND, pm_now_ns(ctx) - x->started_ns);
+}
+
+uint32_t pm_exchange_take(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, float *out)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t length = pm_length(node, key), stored = pm_stored(node, key);
+    float *delta = pm_slot_delta(&node->slots, slot, length);
+    uint32_t *merged = pm_slot_merged(&node->slots, slot, length), updates = *merged;
+    *merged = 0;
+    slot->flags &= (uint8_t)~PM_SLOT_DIRTY;
+    pm_copy(out, delta, stored);
+    pm_clip(ctx, out, stored);
+    pm_vector_zero(delta, stored);
+    return updates;
 }
 
 /* Messages of one half to one node are cut at max_message; the last one is marked, and goes out even when empty. */
@@ -45,8 +79,7 @@ static struct pm_message *half_message(struct batch *b, const pm_key *keys, uint
     return m;
 }
 
-/* How many keys from the first go into one message. */
-static uint32_t fitting(const struct pm_node *node, const pm_key *keys, size_t n)
+uint32_t pm_exchange_fitting(const struct pm_node *node, const pm_key *keys, size_t n)
 {
     uint64_t bytes = PM_WIRE_BYTES;
     uint32_t i = 0;
@@ -66,16 +99,10 @@ static void fill_deltas(struct pm_ctx *ctx, struct pm_message *m)
     float *values = pm_message_values(m);
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         struct pm_slot *slot = pm_slots_find(&node->slots, keys[i]);
-        uint32_t length = pm_length(node, keys[i]), stored = pm_stored(node, keys[i]);
         pm_slot_lock(&node->slots, slot);
-        uint32_t *merged = pm_slot_merged(&node->slots, slot, length);
-        m->wire.updates += *merged;
-        *merged = 0;
-        slot->flags &= (uint8_t)~PM_SLOT_DIRTY;
-        pm_copy(values, pm_slot_delta(&node->slots, slot, length), stored);
-        pm_vector_zero(pm_slot_delta(&node->slots, slot, length), stored);
+        m->wire.updates += pm_exchange_take(ctx, keys[i], slot, values);
         pm_slot_unlock(&node->slots, slot);
-        values += stored;
+        values += pm_stored(node, keys[i]);
     }
 }
 
@@ -84,7 +111,7 @@ static void collect_to(struct batch *b, pm_node_id to, const pm_key *keys, size_
 {
     size_t done = 0;
     do {
-        uint32_t count = fitting(b->ctx->node, keys + done, n - done);
+        uint32_t count = pm_exchange_fitting(b->ctx->node, keys + done, n - done);
         struct pm_message *m = half_message(b, keys + done, count, done + count == n);
         fill_deltas(b->ctx, m);
         pm_emit(b->ctx, m, to);
@@ -149,7 +176,7 @@ static void send_spread(struct batch *b)
     pm_key *keys;
     size_t n = pm_take(node, &node->changed, &keys), done = 0;
     do {
-        uint32_t count = fitting(node, keys + done, n - done);
+        uint32_t count = pm_exchange_fitting(node, keys + done, n - done);
         struct pm_message *m = half_message(b, keys + done, count, done + count == n);
         fill_values(ctx, m);
         for (uint32_t i = 1; i < node->config.nodes; i++) {
@@ -174,20 +201,16 @@ static void advance(struct pm_ctx *ctx)
         send_spread(&(struct batch){.ctx = ctx, .kind = PM_MSG_SPREAD, .round = x->round});
     }
     if (x->active && x->spread && x->spread_in == peers) {
-        x->active = x->spread = false;
+        x->spread = false;
         x->spread_in = 0;
-        pm_count(&ctx->counters.rounds, 1);
-        pm_record(ctx, PM_Q_ROUND, pm_now_ns(ctx) - x->started_ns);
+        pm_exchange_over(ctx);
     }
 }
 
 static void begin(struct pm_ctx *ctx)
 {
-    struct pm_exchange *x = &ctx->node->exchange;
-    x->active = true;
-    x->round++;
-    x->started_ns = pm_now_ns(ctx);
-    send_collect(&(struct batch){.ctx = ctx, .kind = PM_MSG_COLLECT, .round = x->round});
+    pm_exchange_begun(ctx);
+    send_collect(&(struct batch){.ctx = ctx, .kind = PM_MSG_COLLECT, .round = ctx->node->exchange.round});
     advance(ctx);
 }
 
@@ -210,11 +233,16 @@ static bool anything(struct pm_node *node, struct pm_key_list *list)
 void pm_exchange(struct pm_ctx *ctx)
 {
     struct pm_node *node = ctx->node;
+    PM_ASSERT(node->traits.exchange != PM_EXCHANGE_NONE, "the policy does not say how it exchanges");
     if (node->config.nodes == 1)
         return;
     pm_lock(node, &node->exchange.latch);
-    if (!node->exchange.active && (anything(node, &node->dirty) || anything(node, &node->changed)))
-        begin(ctx);
+    if (!node->exchange.active && (anything(node, &node->dirty) || anything(node, &node->changed))) {
+        if (node->traits.exchange == PM_EXCHANGE_HUB)
+            begin(ctx);
+        else
+            pm_allreduce_begin(ctx);
+    }
     pm_unlock(node, &node->exchange.latch);
 }
 
@@ -264,7 +292,7 @@ static int check_half(const struct pm_node *node, struct pm_message *m, bool col
     const struct pm_exchange *x = &node->exchange;
     pm_node_id from = m->wire.source, self = node->config.id;
     bool next = m->wire.number == x->round + 1 && collect;
-    if (!node->traits.track_changes)
+    if (node->traits.exchange != PM_EXCHANGE_HUB)
         return pm_bad(err, m, "kind");
     if (from == self || m->wire.sub > 1 || !(next || (m->wire.number == x->round && x->active)) ||
         m->wire.number != (collect ? x->collect_of : x->spread_of)[from] + 1)

@@ -17,7 +17,8 @@ enum {
     PM_HOPS_MAX = 64,      /* a request forwarded more often runs in a circle */
     PM_QUEUE_BUCKETS = 256,
     PM_ARRIVAL_BUCKETS = 4096, /* a hundred thousand waiting operations are few in each */
-    PM_ERAS_KEPT = 64      /* how long what was true in an era is remembered */
+    PM_ERAS_KEPT = 64,     /* how long what was true in an era is remembered */
+    PM_GENERATIONS_KEPT = 64
 };
 
 /* ---- keys in order of their marking, with a latch: dirty replicas, changed main copies ---- */
@@ -164,14 +165,62 @@ struct pm_collective {
     uint64_t wave, totals[4], previous[4];
 };
 
-/* ---- exchange over hubs (exchange.c) ---- */
+/* ---- staleness (staleness.c) ---- */
+/* Read without a latch: a reader looks at `number` before and after the rest. */
+struct pm_generation {
+    uint32_t number;     /* atomic, like the rest; UINT32_MAX while it is written */
+    int64_t begun_ns;
+    pm_clock *clock_of;  /* per worker of the node */
+};
+struct pm_generations {
+    struct pm_latch latch; /* beginning one */
+    uint32_t newest;       /* atomic */
+    struct pm_generation of[PM_GENERATIONS_KEPT]; /* by number modulo */
+    pm_clock *clocks;
+};
+
+/* ---- clipping of deltas (clip.c); under the exchange's latch ---- */
+struct pm_clip {
+    uint64_t n; /* norms in the mean */
+    double mean;
+};
+
+/* ---- exchange (exchange.c, allreduce.c) ---- */
+/* Sums of updates, by rising keys. */
+struct pm_sums {
+    pm_key *keys;
+    float *values; /* of stored length */
+    size_t n;
+    uint64_t floats; /* counted */
+    uint64_t updates; /* pushes at replicas that are in the sums */
+};
+/* What has come of one step of a round. */
+struct pm_inbox {
+    struct pm_message *first, **end;
+    bool complete;
+};
+enum { PM_STEPS_MAX = 16 };
+struct pm_allreduce {
+    uint32_t steps; /* of the butterfly, over 2^steps nodes; further nodes are the guests of the first ones */
+    uint32_t step, sent; /* the step that is awaited; the last one that was sent */
+    bool heard; /* somebody has begun the next round */
+    struct pm_sums sums; /* in this round, up to the step before */
+    struct pm_inbox in[2][PM_STEPS_MAX]; /* by parity of the round, step */
+    uint64_t bytes; /* modelled, of what is kept here; atomic */
+};
 struct pm_exchange {
     struct pm_latch latch;
     uint64_t round; /* the current or last one */
-    bool active, spread;
+    bool active;
+    int64_t started_ns;
+    uint32_t generation, installed; /* that began with this round; that of the last one whose result is here (atomic) */
+    struct pm_clip clip;
+    /* over hubs */
+    bool spread;
     uint32_t collected[2], spread_in; /* peers' last messages of a round (by parity), of this round */
     uint64_t *collect_of, *spread_of; /* per node: the last round of which it has sent all */
-    int64_t started_ns;
+    /* by all-reduce */
+    struct pm_allreduce reduce;
 };
 
 /* ---- statistics on their way to node 0 (gather.c) ---- */
@@ -204,6 +253,7 @@ struct pm_node {
     struct pm_clocks clocks;
     struct pm_collective collective;
     struct pm_exchange exchange;
+    struct pm_generations generations;
     struct pm_gather gather;
     struct pm_projections projections;
     uint64_t base_bytes;                  /* modelled memory at the start */
@@ -284,6 +334,8 @@ void pm_wake(struct pm_ctx *ctx, uint32_t worker);
 void pm_ask_tick(struct pm_ctx *ctx, int64_t at_ns);
 /* Makes the round hook due at this time or earlier. */
 void pm_ask_round(struct pm_node *node, int64_t at_ns);
+/* The same value so many times. */
+void pm_record_times(struct pm_ctx *ctx, uint32_t quantity, int64_t value, uint64_t times);
 /* Blocks the worker of ctx once, after delivering its outbox; counts the time. */
 int pm_block(struct pm_worker *w);
 
@@ -443,11 +495,40 @@ void pm_mark(struct pm_ctx *ctx, struct pm_key_list *list, pm_key key);
 /* Takes the list away; the caller frees *keys. Returns their number. */
 size_t pm_take(struct pm_node *node, struct pm_key_list *list, pm_key **keys);
 
-/* ---- exchange (exchange.c) ---- */
+/* ---- exchange (exchange.c, allreduce.c, clip.c) ---- */
 int pm_exchange_init(struct pm_node *node);
 void pm_exchange_fini(struct pm_node *node);
 int pm_handle_collect(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 int pm_handle_spread(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+int pm_handle_partial(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
+/* Under the exchange's latch: this node is in the next round; it has the result of the present one. */
+void pm_exchange_begun(struct pm_ctx *ctx);
+void pm_exchange_over(struct pm_ctx *ctx);
+/* How many keys from the first go into one message. */
+uint32_t pm_exchange_fitting(const struct pm_node *node, const pm_key *keys, size_t n);
+/* Under the latch of the key's slot, and the exchange's: moves its delta to `out`. Returns the pushes that are in it. */
+uint32_t pm_exchange_take(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, float *out);
+/* Is this key's state common to all nodes, with a copy at each? */
+bool pm_exchange_shared(const struct pm_node *node, pm_key key);
+void pm_allreduce_init(struct pm_node *node);
+void pm_allreduce_fini(struct pm_node *node);
+/* Under the exchange's latch: takes part in the next round. */
+void pm_allreduce_begin(struct pm_ctx *ctx);
+/* Scales a delta that is about to be sent, if it is too long. */
+void pm_clip(struct pm_ctx *ctx, float *delta, uint32_t n);
+
+/* ---- staleness (staleness.c) ---- */
+int pm_generations_init(struct pm_node *node);
+void pm_generations_fini(struct pm_node *node);
+/* Records what was read in this transition. */
+void pm_fresh_flush(struct pm_ctx *ctx);
+/* A worker reads a replica that exchanges keep alike. */
+static inline void pm_fresh_exchanged(struct pm_ctx *ctx, struct pm_worker *worker)
+{
+    const struct pm_node *node = ctx->node;
+    if (node->traits.exchange != PM_EXCHANGE_NONE)
+        pm_fresh_read(ctx, worker, __atomic_load_n(&node->exchange.installed, __ATOMIC_ACQUIRE));
+}
 
 /* ---- clocks (clock.c) ---- */
 int pm_clocks_init(struct pm_node *node);

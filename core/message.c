@@ -9,6 +9,7 @@
 static const char *const kind_names[PM_MSG_KINDS] = {
     [PM_MSG_ACCESS] = "access",   [PM_MSG_REPLY] = "reply",     [PM_MSG_ROUND] = "round",
     [PM_MSG_ANSWER] = "answer",   [PM_MSG_COLLECT] = "collect", [PM_MSG_SPREAD] = "spread",
+    [PM_MSG_PARTIAL] = "partial",
     [PM_MSG_RELOCATE] = "relocate", [PM_MSG_TRANSFER] = "transfer",
     [PM_MSG_GRANT] = "grant",     [PM_MSG_OWNER] = "owner",
     [PM_MSG_CLOCK] = "clock",     [PM_MSG_BARRIER] = "barrier", [PM_MSG_RELEASE] = "release",

@@ -32,6 +32,7 @@ enum pm_message_kind {
     PM_MSG_ANSWER,   /* to replica holders: refreshed values */
     PM_MSG_COLLECT,  /* exchange over hubs, first half: deltas to their owner; also a marker when empty */
     PM_MSG_SPREAD,   /* exchange over hubs, second half: changed main copies to every replica; also a marker */
+    PM_MSG_PARTIAL,  /* exchange by all-reduce: sums of deltas of some nodes, by rising keys */
     PM_MSG_RELOCATE, /* `origin` wants to own these keys: to the home (hop 0), from there to the owner (hop 1) */
     PM_MSG_TRANSFER, /* from the old owner to the new one: values and versions */
     PM_MSG_GRANT,    /* from the old owner to a replica holder that asked for a refresh: it owns these keys now */
@@ -86,13 +87,15 @@ struct pm_wire {
     uint32_t request;      /* ACCESS, REPLY: the operation at the origin; CLOCK: the sender's era; ANSWER, where owners push
                               values: its place in the sequence to this node */
     uint16_t worker;       /* the worker at the origin */
-    uint16_t sub;          /* private kind of PRIVATE; 1 in the last message of a COLLECT or SPREAD; how a filtered message
-                              is to be read; otherwise 0 */
+    uint16_t sub;          /* private kind of PRIVATE; 1 in the last message of a COLLECT, SPREAD or step; how a filtered
+                              message is to be read; otherwise 0 */
     uint64_t number;       /* need of a request, clock, number of a round, a barrier or a wave */
     uint32_t first;        /* ACCESS, REPLY: the operation's entry that the first key is (unless indexed); ROUND: its place in
-                              the sender's sequence to this node; ANSWER: the last ROUND of the receiver that it knows of */
-    uint32_t updates;      /* pushes merged into the deltas of this message (ROUND, COLLECT); ANSWER: refreshes that it answers
-                              without a value, because the replica is as new as the main copy or is to have none */
+                              the sender's sequence to this node; ANSWER: the last ROUND of the receiver that it knows of;
+                              PARTIAL: its step in the round */
+    uint32_t updates;      /* pushes merged into the deltas of this message (ROUND, COLLECT, the last PARTIAL of a step); ANSWER:
+                              refreshes that it answers without a value, because the replica is as new as the main copy or is to
+                              have none */
 };
 _Static_assert(sizeof(struct pm_wire) == PM_WIRE_BYTES, "no padding on the wire");
 

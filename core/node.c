@@ -38,13 +38,21 @@ void pm_initial_value(const struct pm_node *node, pm_key key, float *out)
         pm_vector_zero(out, pm_length(node, key));
 }
 
+/* What a key that is here from the start has besides its value. */
+static unsigned block_at_start(const struct pm_node *node, pm_key key, bool owned)
+{
+    return (owned ? PM_BLOCK_MAIN : PM_BLOCK_REPLICA) | (pm_exchange_shared(node, key) ? PM_BLOCK_SHARED : 0u);
+}
+
 /* Gives an absent slot what placement says the key is at the start. */
 static int place(struct pm_node *node, pm_key key, struct pm_slot *slot, bool owned)
 {
-    int rc = pm_slot_attach(&node->slots, key, slot, !owned);
+    int rc = pm_slot_attach(&node->slots, key, slot, block_at_start(node, key, owned));
     if (rc != PM_OK)
         return rc;
     pm_initial_value(node, key, slot->value);
+    if (slot->shared)
+        pm_copy(pm_slot_common(&node->slots, slot, pm_length(node, key)), slot->value, pm_stored(node, key));
     if (!owned)
         slot->flags |= PM_SLOT_READY;
     return PM_OK;
@@ -88,7 +96,7 @@ static uint64_t memory_at_start(const struct pm_node *node)
     for (pm_key key = 0; key < node->layout->n_keys; key++) {
         bool owned = pm_owner_at_start(node, key) == c->id;
         if (owned || pm_replicated_at(node, key, c->id))
-            bytes += pm_slot_model_bytes(&node->slots, pm_length(node, key), !owned);
+            bytes += pm_slot_model_bytes(&node->slots, pm_length(node, key), block_at_start(node, key, owned));
     }
     return bytes;
 }
@@ -154,6 +162,9 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     PM_ASSERT(!node->policy->merge || t->gate_owned, "merge needs gate_owned");
     PM_ASSERT(!t->worker_logs || (t->replicates && !t->relocates && !t->versions && !node->policy->replicated),
               "logs of workers are for replicas that are made on use");
+    PM_ASSERT(t->exchange != PM_EXCHANGE_HUB || t->track_changes, "exchange over hubs needs track_changes");
+    PM_ASSERT(t->exchange == PM_EXCHANGE_NONE || t->replicates, "what is exchanged is replicated");
+    PM_ASSERT(t->clip == 0 || t->needs_values, "clipping needs values");
     if (t->max_nodes && c->nodes > t->max_nodes)
         return pm_error_set(err, PM_E_ARGUMENT, "policy %s runs on at most %u nodes, not %u", node->policy->name,
                             t->max_nodes, c->nodes);
@@ -201,6 +212,8 @@ static int init_parts(struct pm_node *node)
         rc = pm_gather_init(node);
     if (rc == PM_OK)
         rc = pm_exchange_init(node);
+    if (rc == PM_OK)
+        rc = pm_generations_init(node);
     return rc == PM_OK ? init_slots(node) : rc;
 }
 
@@ -266,6 +279,7 @@ void pm_node_destroy(struct pm_node *node)
     pm_collective_fini(node);
     pm_gather_fini(node);
     pm_exchange_fini(node);
+    pm_generations_fini(node);
     pm_slots_fini(&node->slots);
     free(node);
 }
@@ -286,7 +300,7 @@ static int handle_private(struct pm_ctx *ctx, struct pm_message *m, struct pm_er
 
 static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
 {
-    const bool of_replicas = m->wire.kind >= PM_MSG_ROUND && m->wire.kind <= PM_MSG_SPREAD;
+    const bool of_replicas = m->wire.kind >= PM_MSG_ROUND && m->wire.kind <= PM_MSG_PARTIAL;
     const bool versions = ctx->node->traits.versions;
     if (of_replicas && !ctx->node->traits.replicates)
         return pm_bad(err, m, "kind");
@@ -303,6 +317,8 @@ static int dispatch(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
         return pm_handle_collect(ctx, m, err);
     case PM_MSG_SPREAD:
         return pm_handle_spread(ctx, m, err);
+    case PM_MSG_PARTIAL:
+        return pm_handle_partial(ctx, m, err);
     case PM_MSG_RELOCATE:
         return pm_handle_relocate(ctx, m, err);
     case PM_MSG_TRANSFER:

@@ -20,6 +20,7 @@
  *   list of replicas                                       its own latch, taken under a slot latch; the visit of all of
  *                                                         them ship_latch
  *   clocks                                                atomics; the minimum under clocks.latch
+ *   generations of questions (core/staleness)              atomics; begun under generations.latch
  *   collective (barrier, reduction, drain) state          collective.latch
  *   exchange state                                        exchange.latch (the receive step runs on one context at a time
  *                                                         per peer, but two peers' messages may be handled at once)
@@ -57,6 +58,13 @@ struct pm_outbox {
 
 struct pm_scratch; /* core/scratch.h: reusable arrays of a context */
 
+/* Replicas that were read in this transition and are not recorded yet: by one worker, of one generation. */
+struct pm_fresh {
+    struct pm_worker *worker;
+    uint32_t generation;
+    uint64_t n;
+};
+
 struct pm_ctx {
     struct pm_node *node;
     struct pm_worker *worker; /* NULL: a communicator */
@@ -68,6 +76,7 @@ struct pm_ctx {
     uint64_t asked; /* number of the operation about which the policy is asked */
     bool uncharged; /* evaluation, or the handling of an uncharged message */
     int64_t transition_ns; /* when the transition first asked for the time; 0: it has not */
+    struct pm_fresh fresh;
     void *backend;  /* for the backend's own use */
 };
 

@@ -58,6 +58,8 @@ void pm_ctx_deliver(struct pm_ctx *ctx)
     if (ctx->scratch->n_builders)
         pm_rounds_flush(ctx);
     const struct pm_node_config *c = &ctx->node->config;
+    if (ctx->fresh.n)
+        pm_fresh_flush(ctx);
     ctx->transition_ns = 0;
     for (uint32_t i = 0; i < ctx->outbox.n_wakes; i++)
         ctx->outbox.wake_listed[ctx->outbox.wakes[i]] = 0;
@@ -113,6 +115,11 @@ int64_t pm_transition_ns(struct pm_ctx *ctx)
 
 void pm_record(struct pm_ctx *ctx, uint32_t quantity, int64_t value)
 {
+    pm_record_times(ctx, quantity, value, 1);
+}
+
+void pm_record_times(struct pm_ctx *ctx, uint32_t quantity, int64_t value, uint64_t times)
+{
     PM_ASSERT(quantity < PM_QUANTITIES);
     if (ctx->uncharged || value < 0)
         return;
@@ -123,5 +130,5 @@ void pm_record(struct pm_ctx *ctx, uint32_t quantity, int64_t value)
             return; /* a histogram is not worth a run */
         __atomic_store_n(h, made, __ATOMIC_RELEASE);
     }
-    pm_histogram_record(*h, value);
+    pm_histogram_record_n(*h, value, times);
 }

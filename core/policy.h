@@ -40,6 +40,13 @@ enum pm_verdict {
     PM_WAIT, /* queue it in order at this slot; looked at again when the slot is installed or the policy kicks */
 };
 
+/* How replicas that are there from the start are kept alike (pm_exchange). */
+enum pm_exchange_kind {
+    PM_EXCHANGE_NONE,
+    PM_EXCHANGE_HUB,       /* deltas to the owners, their new values to all replicas */
+    PM_EXCHANGE_ALLREDUCE, /* sums of all deltas, merged in a butterfly: every copy adds the same sum to the same state */
+};
+
 /* Consistency levels, weakest first; each includes those before it. Per key. */
 enum pm_consistency { PM_NONE, PM_EVENTUAL, PM_PRAM, PM_CAUSAL, PM_SEQUENTIAL };
 
@@ -51,7 +58,11 @@ struct pm_traits {
     bool gate_owned;     /* ask usable() for owned keys too */
     bool gate_replicas;  /* ask usable() before a replica serves (else a ready one serves, an unready one is asked for) */
     bool gate_absent;    /* ask usable() about keys of which the node has nothing (else they are asked for) */
-    bool track_changes;  /* core lists changed main copies, for exchange or pm_visit_changed */
+    bool track_changes;  /* core lists changed main copies, for exchange over hubs or pm_visit_changed */
+    enum pm_exchange_kind exchange; /* with pm_exchange. A key of `replicated` is at all nodes then, and never moves; core measures
+                                       the staleness of replicas */
+    double clip;         /* with exchange: a delta whose norm is more than this multiple of the mean norm is scaled down to it
+                            (core/clip.c); 0: never. Needs values. */
     bool pushes_values;  /* owners send values that nobody asked for (pm_push_value); stamps rise with a key's main copy, and
                             no replica is dropped */
     bool worker_logs;    /* pushes at replicas go to a log per worker, which pm_send_log ships (else to a delta per replica);
@@ -300,9 +311,8 @@ void *pm_key_private(struct pm_ctx *ctx, const struct pm_slot *slot);
 void pm_kick(struct pm_ctx *ctx);
 /* Asks for the communicator's round hook at this time or earlier. */
 void pm_tick_at(struct pm_ctx *ctx, int64_t at_ns);
-/* Outside any latch, on the communicator: takes part in the next collective exchange over owner hubs (all replicas' deltas to
- * the owners, then all changed main copies to all replicas) if there is anything to exchange anywhere here; does nothing
- * while one is under way. Core joins an exchange that another node has begun by itself. */
+/* Outside any latch: takes part in the next collective exchange of the kind that traits.exchange names if there is anything to
+ * exchange here; does nothing while one is under way. Core joins an exchange that another node has begun by itself. */
 void pm_exchange(struct pm_ctx *ctx);
 /* Outside any latch: visits the main copies that have changed since the last visit and that other nodes have ever asked to
  * refresh, each under its latch. Needs traits.track_changes and pushes_values. */
@@ -325,6 +335,12 @@ void pm_unsent(struct pm_ctx *ctx, const struct pm_message *m, uint32_t n);
 void pm_filtered(struct pm_ctx *ctx, enum pm_filter filter, uint8_t kind, uint64_t before, uint64_t after);
 /* Modelled memory that the policy took (or gave back) besides slots and values. */
 void pm_memory_taken(struct pm_node *node, int64_t bytes);
+/* Staleness of reads: a generation is a question for fresh values, asked of whomever. pm_fresh_begin begins one: it notes the time
+ * and the clocks of this node's workers; generations are numbered from 1, 0 is the start of the run. pm_fresh_read: this worker
+ * reads a replica whose value was asked for in this generation; its age is recorded in time and in the worker's own clocks.
+ * Both from any context; a generation that is too old to be remembered counts as the oldest that is. */
+uint32_t pm_fresh_begin(struct pm_ctx *ctx);
+void pm_fresh_read(struct pm_ctx *ctx, struct pm_worker *worker, uint32_t generation);
 /* A recorded duration or age. */
 void pm_record(struct pm_ctx *ctx, uint32_t quantity, int64_t value);
 

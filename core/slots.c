@@ -125,16 +125,27 @@ static void sparse_fini(struct pm_sparse *t)
     free(t);
 }
 
-static size_t block_bytes(const struct pm_slots *s, uint32_t length, bool replica)
+/* Values, deltas and common states in a block. */
+static uint32_t vectors_of(const struct pm_slots *s, unsigned block)
 {
-    size_t floats = s->with_values ? length : 0;
-    return s->private_bytes + sizeof(float) * (replica ? (s->no_deltas ? floats : 2 * floats) + 2 : floats);
+    return block & PM_BLOCK_SHARED ? 3 : block & PM_BLOCK_REPLICA && !s->no_deltas ? 2 : 1;
+}
+
+static size_t block_bytes(const struct pm_slots *s, uint32_t length, unsigned block)
+{
+    size_t floats = s->with_values ? length : 0, words = block == PM_BLOCK_MAIN ? 0 : 2;
+    return s->private_bytes + sizeof(float) * (vectors_of(s, block) * floats + words);
+}
+
+static unsigned block_of(const struct pm_slot *slot)
+{
+    return (slot->state == PM_SLOT_REPLICA ? PM_BLOCK_REPLICA : 0u) | (slot->shared ? PM_BLOCK_SHARED : 0u);
 }
 
 static int dense_init(struct pm_slots *s, const struct pm_memory *memory, bool near)
 {
     uint64_t n = s->layout->n_keys;
-    bool fits = sizeof(struct pm_slot) + block_bytes(s, s->layout->length_max, false) <= 1u << NEAR_SHIFT;
+    bool fits = sizeof(struct pm_slot) + block_bytes(s, s->layout->length_max, PM_BLOCK_MAIN) <= 1u << NEAR_SHIFT;
     s->cell_shift = near && fits ? NEAR_SHIFT : DENSE_SHIFT;
     s->dense = memory->alloc(memory->self, n << s->cell_shift);
     if (!s->dense)
@@ -191,20 +202,21 @@ void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, str
     }
 }
 
-int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica)
+int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, unsigned block)
 {
     PM_ASSERT(slot->state == PM_SLOT_ABSENT || slot->state == PM_SLOT_ARRIVING);
-    size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), replica);
+    size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), block);
     if (bytes) {
-        char *block = bytes <= pm_slots_room(s) ? (char *)(slot + 1)
+        char *start = bytes <= pm_slots_room(s) ? (char *)(slot + 1)
                                                 : pm_pool_get(s->pool, bytes, s->relax, s->relax_self);
-        if (!block)
+        if (!start)
             return PM_E_MEMORY;
         /* prefetching workers look at the pointer without the latch */
-        __atomic_store_n(&slot->value, (float *)(void *)(block + s->private_bytes), __ATOMIC_RELAXED);
+        __atomic_store_n(&slot->value, (float *)(void *)(start + s->private_bytes), __ATOMIC_RELAXED);
     }
-    slot->state = replica ? PM_SLOT_REPLICA : PM_SLOT_OWNED;
+    slot->state = block & PM_BLOCK_REPLICA ? PM_SLOT_REPLICA : PM_SLOT_OWNED;
     slot->flags &= PM_SLOT_KEPT_FLAGS;
+    slot->shared = (block & PM_BLOCK_SHARED) != 0;
     slot->version = 0;
     return PM_OK;
 }
@@ -212,7 +224,7 @@ int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool re
 void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
 {
     PM_ASSERT(has_block(slot));
-    size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), slot->state == PM_SLOT_REPLICA);
+    size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), block_of(slot));
     if (bytes && bytes <= pm_slots_room(s))
         memset(slot + 1, 0, bytes);
     else if (bytes)
@@ -220,13 +232,14 @@ void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
     __atomic_store_n(&slot->value, (float *)NULL, __ATOMIC_RELAXED);
     slot->state = PM_SLOT_ABSENT;
     slot->flags &= PM_SLOT_KEPT_FLAGS;
+    slot->shared = false;
 }
 
 int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot)
 {
-    PM_ASSERT(slot->state == PM_SLOT_REPLICA);
+    PM_ASSERT(slot->state == PM_SLOT_REPLICA && !slot->shared);
     uint32_t length = pm_layout_length(s->layout, key);
-    size_t before = block_bytes(s, length, true), after = block_bytes(s, length, false), room = pm_slots_room(s);
+    size_t before = block_bytes(s, length, PM_BLOCK_REPLICA), after = block_bytes(s, length, PM_BLOCK_MAIN), room = pm_slots_room(s);
     char *old = (char *)slot->value - s->private_bytes, *block = old;
     if (before <= room) {
         memset(old + after, 0, before - after);
@@ -245,8 +258,8 @@ int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot)
     return PM_OK;
 }
 
-uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, bool replica)
+uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, unsigned block)
 {
-    uint32_t vectors = replica && !s->no_deltas ? 2 : 1;
-    return sizeof(struct pm_slot) + s->private_bytes + 4ull * length * vectors + (replica ? 8 : 0);
+    uint64_t words = block == PM_BLOCK_MAIN ? 0 : 2;
+    return sizeof(struct pm_slot) + s->private_bytes + 4 * (vectors_of(s, block) * (uint64_t)length + words);
 }

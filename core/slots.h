@@ -9,11 +9,14 @@
  *           address, and are visited in the order of their creation, never in hash order.
  *
  * A slot with a value points into a block: private bytes of the policy | value[len] | merged, sequence (u32)
- * | delta[len], all but the first two in replicas only. With `--values none` value and delta have no floats.
+ * | delta[len], all but the first two in replicas only; a shared slot's has all of these and common[len]. With `--values
+ * none` value, delta and common state have no floats.
  * A replica's value includes its own updates; the delta holds those that the owner has not been sent,
  * `merged` how many pushes they are (with no_deltas it is elsewhere: core/log.c); `sequence` is the place of
  * the last ROUND to the owner that had an entry of the key, or, with traits.versions, when it was asked for
- * (core/versions.c). The value of a replica that is not ready means nothing.
+ * (core/versions.c). The value of a replica that is not ready means nothing. Shared slots (exchange by
+ * all-reduce) are copies of one common state, the main copy too: value = common state + updates of this node that are not
+ * in it; delta = those that have not been sent.
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be
  * peeked at without it. One slot latch at a time; under it only latches that guard one list each may be taken: of
@@ -52,7 +55,8 @@ struct pm_slot {
     uint32_t latch;
     uint8_t state; /* enum pm_slot_state */
     uint8_t flags; /* enum pm_slot_flag */
-    uint16_t intents;     /* workers of this node that have an active intent (core/intent.c) */
+    uint16_t intents : 15; /* workers of this node that have an active intent (core/intent.c) */
+    uint16_t shared : 1;   /* main copy or replica: its block has a delta and the common state, too */
     uint64_t version;     /* main copy: rises with each change; replica: stamp of the installed value, with traits.versions raised
                              by each delta sent since; arriving: when it was asked for and who gets it next (core/relocate.c) */
     uint32_t relocations; /* with traits.grants: the counter that made the owner own it, or that stands with `location` */
@@ -154,13 +158,19 @@ static inline void pm_slots_prefetch(const struct pm_slots *s, pm_key key)
         __builtin_prefetch((const void *)((uintptr_t)s->dense + (key << s->cell_shift)), 1, 3);
 }
 
+/* What a block holds besides private bytes and value. */
+enum pm_block {
+    PM_BLOCK_MAIN = 0,
+    PM_BLOCK_REPLICA = 1, /* merged, sequence and delta */
+    PM_BLOCK_SHARED = 2,  /* with either: these, and the common state of all copies (exchange by all-reduce) */
+};
+
 /* Calls visit for every slot that has a value, a main copy or a replica: dense in key order, sparse in order of creation. */
 void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot),
                     void *arg);
 
-/* Under the latch: gives the slot a zeroed block for an owned key (replica = false) or a replica; PM_OK
- * or PM_E_MEMORY. */
-int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, bool replica);
+/* Under the latch: gives the slot a zeroed block (enum pm_block) of a main copy or a replica; PM_OK or PM_E_MEMORY. */
+int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, unsigned block);
 /* Under the latch: gives the block back; the slot is absent afterwards. */
 void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot);
 
@@ -181,12 +191,17 @@ static inline float *pm_slot_delta(const struct pm_slots *s, const struct pm_slo
 {
     return slot->value + (s->with_values ? length : 0) + 2;
 }
+/* Of a shared slot. */
+static inline float *pm_slot_common(const struct pm_slots *s, const struct pm_slot *slot, uint32_t length)
+{
+    return pm_slot_delta(s, slot, length) + (s->with_values ? length : 0);
+}
 static inline void *pm_slot_private(const struct pm_slots *s, const struct pm_slot *slot)
 {
     return (char *)slot->value - s->private_bytes;
 }
 
 /* Modelled bytes of one slot with its block, with values counted whether stored or not. */
-uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, bool replica);
+uint64_t pm_slot_model_bytes(const struct pm_slots *s, uint32_t length, unsigned block);
 
 #endif

@@ -59,6 +59,7 @@ struct pm_counters {
     struct pm_filter_counts filters[PM_FILTERS][2]; /* of ACCESS, of REPLY messages */
     uint64_t intents, intents_dropped; /* keys that intent was declared for; of them, those that did not find room */
     uint64_t rounds, steps;
+    uint64_t deltas_clipped;
     uint64_t compute_ns, wait_ns, busy_ns;
     uint64_t trained_ns; /* a worker's time from its entry into an epoch to the end of the drain */
 };

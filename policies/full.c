@@ -1,27 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* full: every key is replicated on every node from the start; a background round exchanges updates over the owners as hubs.
- * All reads and writes are local; what costs is the exchange, and staleness. */
-#include "core/policy.h"
+/* full: every key is replicated on every node from the start; a background round exchanges updates, over the owners as hubs or by
+ * all-reduce. All reads and writes are local; what costs is the exchange, and staleness. */
+#include "policies/exchange.h"
 
 struct full {
     int64_t interval_ns; /* between the starts of two rounds */
 };
 
-/* How soon an idle node that exchanges as fast as possible looks for updates again. */
-enum { POLL_NS = 20 * 1000 };
-
 static const struct pm_option options_table[] = {
-    {.name = "syncs_per_second",
-     .type = PM_OPT_REAL,
-     .def = "25",
-     .help = "exchange rounds per second; 0 = as fast as possible",
-     .min = 0,
-     .max = 1e6},
-    {.name = "exchange",
-     .type = PM_OPT_ENUM,
-     .def = "hub",
-     .choices = "hub",
-     .help = "hub: deltas to the owners, new values back to all"},
+    PM_EXCHANGE_OPTIONS,
     {0},
 };
 
@@ -30,12 +17,10 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
 {
     (void)node, (void)err;
     struct full *f = state;
-    double rate = pm_values_real(options, "syncs_per_second");
-    f->interval_ns = rate > 0 ? (int64_t)(1e9 / rate) : POLL_NS;
+    f->interval_ns = pm_exchange_interval_ns(options);
+    pm_exchange_traits(options, traits);
     traits->group = true;
     traits->shared_memory = true;
-    traits->replicates = true;
-    traits->track_changes = true;
     traits->promise_sync = traits->promise_async = PM_CAUSAL;
     return PM_OK;
 }

@@ -212,6 +212,50 @@ static int add_value(struct invariants *v, struct pm_node *node, pm_key key, con
     return PM_OK;
 }
 
+/* Exchanges of which the node has installed the result. */
+static uint64_t installed(const struct pm_node *node)
+{
+    return node->exchange.round - node->exchange.active;
+}
+
+/* What was added to each element of a vector of the key; false when elements differ. */
+static bool added_to(const struct pm_node *node, pm_key key, const float *values, double *added)
+{
+    *added = (double)values[0] - (double)testload_initial(key, 0);
+    for (uint32_t j = 1; j < pm_length(node, key); j++)
+        if ((double)values[j] - (double)testload_initial(key, j) != *added)
+            return false;
+    return true;
+}
+
+/* A copy of a state that is common to all nodes. Updates are in the newest common state, or at their node: not in its own state
+ * yet, or, where that is the one before, not sent yet. */
+static int add_copy(struct invariants *v, struct pm_node *node, pm_key key, const struct pm_slot *slot, struct pm_error *err)
+{
+    struct tally *t = &v->tallies[key];
+    const uint32_t length = pm_length(node, key);
+    const uint64_t behind = v->newest - installed(node);
+    double common = 0, value = 0, unsent = 0;
+    if (behind > 1)
+        return broken(err, key, "results behind the newest, must be 1", (double)behind, node->config.id);
+    if (slot) {
+        if (!added_to(node, key, pm_slot_common(&node->slots, slot, length), &common) ||
+            !added_to(node, key, slot->value, &value))
+            return broken(err, key, "elements of one value differ", common, value);
+        unsent = (double)pm_slot_delta(&node->slots, slot, length)[0];
+    }
+    if (t->has_common[behind] && t->common[behind] != common)
+        return broken(err, key, "common states differ", t->common[behind], common);
+    if (value - common < unsent)
+        return broken(err, key, "a value lacks updates of its own node", value - common, unsent);
+    if (behind == 0 && !t->has_common[0])
+        t->found += common;
+    t->has_common[behind] = true;
+    t->common[behind] = common;
+    t->found += behind == 0 ? value - common : unsent;
+    return PM_OK;
+}
+
 static int add_slot(struct invariants *v, struct pm_node *node, pm_key key, struct pm_error *err)
 {
     const pm_node_id self = node->config.id;
@@ -224,6 +268,8 @@ static int add_slot(struct invariants *v, struct pm_node *node, pm_key key, stru
     }
     if (slot && slot->state == PM_SLOT_ARRIVING && pm_slot_successor(slot) != PM_NODE_NONE)
         note_next(v, key, self, pm_slot_successor(slot));
+    if (pm_exchange_shared(node, key))
+        return follows_sums(v, key) ? add_copy(v, node, key, slot, err) : PM_OK;
     bool has_value = slot && (slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_REPLICA);
     return has_value && follows_sums(v, key) ? add_value(v, node, key, slot, err) : PM_OK;
 }
@@ -359,6 +405,10 @@ static int check_keys(struct invariants *v, struct memnet *net, const pm_key *ke
         memset(v->next + keys[i] * v->nodes, 0xff, v->nodes * sizeof *v->next);
     }
     v->sealed = 0;
+    v->newest = 0;
+    for (pm_node_id i = 0; i < v->nodes; i++)
+        if (installed(memnet_node(net, i)) > v->newest)
+            v->newest = installed(memnet_node(net, i));
     memnet_visit_in_flight(net, add_message, v);
     for (pm_node_id i = 0; i < v->nodes && code == PM_OK; i++)
         code = add_node(v, memnet_node(net, i), keys, n, err);

@@ -14,6 +14,9 @@ struct tally {
     uint64_t version;
     double found; /* added to its main copy, or on its way there */
     double waits; /* of pushes that wait at some node */
+    /* copies of one state (exchange by all-reduce): it, where the newest result is installed, and where the one before is */
+    bool has_common[2];
+    double common[2];
 };
 
 struct invariants {
@@ -36,6 +39,7 @@ struct invariants {
     pm_node_id *next; /* who gets it from this node */
     const struct pm_layout *layout;
     struct memnet *net;
+    uint64_t newest; /* exchange whose result is installed somewhere */
 };
 
 /* Fills the rest of v. PM_OK or PM_E_MEMORY. */

@@ -26,7 +26,7 @@ enum { RUNS = 12000, MUTATIONS = 40 };
 
 static struct pm_message *example(uint8_t kind, bool indexed, bool with_values)
 {
-    bool keys = kind <= PM_MSG_SPREAD;
+    bool keys = kind <= PM_MSG_PARTIAL;
     struct pm_shape shape = {.n_keys = keys ? 5 : 0,
                              .n_floats = keys ? 15 : 0,
                              .blob_bytes = kind >= PM_MSG_BARRIER ? 24 : 0,
