@@ -75,6 +75,7 @@ static const size_t counts[] = {
     AT(updates_pushed),
     AT(updates_applied),
     AT(rounds),
+    AT(deltas_clipped),
 #undef AT
 };
 enum { COUNTS = sizeof counts / sizeof counts[0] };
@@ -86,7 +87,7 @@ static int insert_node(struct results_db *db, int64_t run_id, const struct pm_re
     int rc = results_prepare(db, &row, err,
                              "INSERT INTO node_epoch VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
                              "?, ?, ?, ?, ?, ?, ?, ?,"
-                             " ?, ?, ?, ?)",
+                             " ?, ?, ?, ?, ?)",
                              "iii", run_id, (int64_t)r->epoch, (int64_t)r->u.node.node);
     if (rc != PM_OK)
         return rc;

@@ -42,7 +42,7 @@ const char results_schema_tables[] =
     HOW("reads") HOW("writes") COUNT("sample_reads") COUNT("sample_writes")
     COUNT("relocations_in") COUNT("relocations_out") COUNT("replicas_created") COUNT("replicas_dropped")
     COUNT("messages_sent") COUNT("messages_received") COUNT("bytes_sent") COUNT("bytes_received")
-    COUNT("updates_pushed") COUNT("updates_applied") COUNT("rounds")
+    COUNT("updates_pushed") COUNT("updates_applied") COUNT("rounds") COUNT("deltas_clipped")
     "  compute_s REAL NOT NULL, wait_s REAL NOT NULL, communicator_busy_s REAL NOT NULL,"
     COUNT("memory_bytes")
     KEY("run_id, epoch, node")

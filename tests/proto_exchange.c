@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Collective exchange over owner hubs (policy `full`): rounds take all nodes along, replicas end up bit for
- * bit as the main copy, own updates are visible at once, and nothing is sent when nothing was written.
- * PM_SEED=n runs that schedule alone. */
+/* Collective exchange (policy `full`), over owner hubs and by all-reduce: rounds take all nodes along, replicas end up bit for
+ * bit as the main copy, own updates are visible at once, and nothing is sent when nothing was written. PM_SEED=n runs that
+ * schedule alone. */
 #include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,21 +18,53 @@
 
 enum { SEEDS = 40, KEYS = 24, LENGTH = 3 };
 
-/* Final messages of the two halves that were sent, and others. */
+/* Final messages that were sent, of the two halves and of steps, and others. */
 struct seen {
-    uint64_t collects, spreads, keys, accesses;
+    bool allreduce;
+    uint64_t collects, spreads, steps[PM_STEPS_MAX], keys, accesses;
 };
 
 static void note(void *arg, const struct pm_message *m, pm_node_id from)
 {
     struct seen *seen = arg;
-    assert_true(m->destination != from || m->wire.kind > PM_MSG_SPREAD || m->wire.kind < PM_MSG_COLLECT);
+    assert_true(m->destination != from || m->wire.kind > PM_MSG_PARTIAL || m->wire.kind < PM_MSG_COLLECT);
     if (m->wire.flags & PM_FLAG_UNCHARGED)
         return;
     seen->collects += m->wire.kind == PM_MSG_COLLECT && m->wire.sub;
     seen->spreads += m->wire.kind == PM_MSG_SPREAD && m->wire.sub;
-    seen->keys += m->wire.kind == PM_MSG_COLLECT || m->wire.kind == PM_MSG_SPREAD ? m->wire.n_keys : 0;
+    bool exchanged = m->wire.kind >= PM_MSG_COLLECT && m->wire.kind <= PM_MSG_PARTIAL;
+    seen->keys += exchanged ? m->wire.n_keys : 0;
+    if (m->wire.kind == PM_MSG_PARTIAL)
+        seen->steps[m->wire.first] += m->wire.sub;
     seen->accesses += m->wire.kind == PM_MSG_ACCESS;
+}
+
+static uint64_t installed(const struct pm_node *node)
+{
+    return node->exchange.round - node->exchange.active;
+}
+
+/* Nodes that have installed the results of as many rounds have the same bits in common. */
+static int same_common_states(struct memnet *net, struct pm_error *err)
+{
+    for (pm_node_id i = 1; i < memnet_job(net)->nodes; i++)
+        for (pm_key key = 0; key < KEYS; key++) {
+            struct pm_node *one = memnet_node(net, i), *other = memnet_node(net, i - 1);
+            float initial[LENGTH];
+            pm_initial_value(one, key, initial);
+            const struct pm_slot *mine = pm_slots_find(&one->slots, key), *theirs = pm_slots_find(&other->slots, key);
+            if (installed(one) == installed(other) &&
+                memcmp(mine ? pm_slot_common(&one->slots, mine, LENGTH) : initial,
+                       theirs ? pm_slot_common(&other->slots, theirs, LENGTH) : initial, sizeof initial) != 0)
+                return pm_error_set(err, PM_E_INTERNAL, "nodes %u and %u differ in what is common of key %" PRIu64, i - 1, i, key);
+        }
+    return PM_OK;
+}
+
+static int after_event(void *arg, struct memnet *net, struct pm_error *err)
+{
+    bool look = ((struct seen *)arg)->allreduce && !memnet_interrupted(net);
+    return look ? same_common_states(net, err) : PM_OK;
 }
 
 /* All nodes hold the same bits of every key, and took part in the same rounds. */
@@ -76,10 +108,13 @@ static void run(int (*main_of_worker)(struct pm_worker *, void *), const char *t
         if (strcmp(pm_registry_policies[i]->name, "full") == 0)
             full = pm_registry_policies[i];
     assert_non_null(full);
+    static const uint32_t sizes[] = {2, 3, 5, 6, 8};
     struct testjob t;
     struct pm_error err = {0};
-    assert_int_equal(testjob_init(&t, full, seed % 2 ? "syncs_per_second=10000" : "syncs_per_second=0", &shape, &err), PM_OK);
-    t.job.nodes = *nodes = 2 + (uint32_t)(seed % 4);
+    char options[64];
+    snprintf(options, sizeof options, "syncs_per_second=%d,exchange=%s", seed % 2 ? 10000 : 0, seen->allreduce ? "allreduce" : "hub");
+    assert_int_equal(testjob_init(&t, full, options, &shape, &err), PM_OK);
+    t.job.nodes = *nodes = sizes[seed % 5];
     t.job.workers = 1 + (uint32_t)(seed / 4 % 2);
     t.job.max_message = seed % 3 ? 0 : 120;
     t.job.main = main_of_worker;
@@ -91,6 +126,7 @@ static void run(int (*main_of_worker)(struct pm_worker *, void *), const char *t
         .postpone_percent = (unsigned)(seed % 3) * 20,
         .max_events = 1000000,
         .sent = note,
+        .after_event = after_event,
         .at_end = alike,
         .arg = seen,
     };
@@ -109,11 +145,13 @@ static void each_seed(int (*main_of_worker)(struct pm_worker *, void *), const c
     uint64_t first = repeat_number("PM_SEED", 1),
              end = getenv("PM_SEED") ? first + 1 : repeat_number("SEEDS", SEEDS / REPEAT_SHARE);
     for (uint64_t seed = first; seed < end; seed++) {
-        struct seen seen = {0};
-        struct memnet_result result;
-        uint32_t nodes;
-        run(main_of_worker, test, seed, &seen, &result, &nodes);
-        check(&seen, &result, nodes);
+        for (int allreduce = 0; allreduce < 2; allreduce++) {
+            struct seen seen = {.allreduce = allreduce};
+            struct memnet_result result;
+            uint32_t nodes;
+            run(main_of_worker, test, seed, &seen, &result, &nodes);
+            check(&seen, &result, nodes);
+        }
     }
 }
 
@@ -140,13 +178,25 @@ static int write_fractions(struct pm_worker *w, void *arg)
     return pm_drain(w);
 }
 
+/* So many rounds need these messages. */
+static void check_messages(const struct seen *seen, uint64_t rounds, uint32_t nodes)
+{
+    uint64_t steps = nodes < 4 ? 1 : nodes < 8 ? 2 : 3, inner = UINT64_C(1) << steps, guests = nodes - inner;
+    assert_int_equal(seen->accesses, 0);
+    assert_int_equal(seen->collects, seen->allreduce ? 0 : rounds * nodes * (nodes - 1));
+    assert_int_equal(seen->spreads, seen->collects);
+    assert_int_equal(seen->steps[0], seen->allreduce ? rounds * guests : 0);
+    assert_int_equal(seen->steps[steps + 1], seen->steps[0]);
+    assert_true(seen->steps[steps + 2] <= seen->steps[0]); /* calls */
+    for (uint64_t s = 1; s <= steps; s++)
+        assert_int_equal(seen->steps[s], seen->allreduce ? rounds * inner : 0);
+}
+
 static void check_fractions(const struct seen *seen, const struct memnet_result *result, uint32_t nodes)
 {
-    uint64_t rounds = total_rounds(result, nodes), pairs = (uint64_t)nodes * (nodes - 1);
+    uint64_t rounds = total_rounds(result, nodes);
     assert_true(rounds >= 3);
-    assert_int_equal(seen->collects, rounds * pairs);
-    assert_int_equal(seen->spreads, rounds * pairs);
-    assert_int_equal(seen->accesses, 0);
+    check_messages(seen, rounds, nodes);
 }
 
 static void replicas_converge(void **state)
@@ -171,7 +221,7 @@ static int only_read(struct pm_worker *w, void *arg)
 static void check_silence(const struct seen *seen, const struct memnet_result *result, uint32_t nodes)
 {
     assert_int_equal(total_rounds(result, nodes), 0);
-    assert_int_equal(seen->collects + seen->spreads + seen->accesses, 0);
+    check_messages(seen, 0, nodes);
 }
 
 static void no_round_without_dirty_keys(void **state)
@@ -197,9 +247,14 @@ static void check_once(const struct seen *seen, const struct memnet_result *resu
 {
     uint64_t rounds = total_rounds(result, nodes);
     assert_int_equal(rounds, 1);
-    assert_int_equal(seen->collects, (uint64_t)nodes * (nodes - 1));
-    /* the delta goes to the owner, unless that pushed, and the new value to all others */
-    assert_true(seen->keys == nodes - 1 || seen->keys == nodes);
+    check_messages(seen, rounds, nodes);
+    /* Over hubs the delta goes to the owner, unless that pushed, and the new value to all others. By all-reduce the sum doubles
+     * its spread with each step, and comes back to guests. */
+    uint64_t steps = nodes < 4 ? 1 : nodes < 8 ? 2 : 3, inner = UINT64_C(1) << steps;
+    if (seen->allreduce)
+        assert_int_equal(seen->keys, inner - 1 + nodes - inner);
+    else
+        assert_true(seen->keys == nodes - 1 || seen->keys == nodes);
 }
 
 static void one_push_is_one_round(void **state)
@@ -208,12 +263,47 @@ static void one_push_is_one_round(void **state)
     each_seed(write_once, "one_push_is_one_round", check_once);
 }
 
+/* The first node has finished, and still takes part: the others see each other's updates. */
+static int go_on_alone(struct pm_worker *w, void *arg)
+{
+    (void)arg;
+    const float ones[LENGTH] = {1, 1, 1};
+    const struct pm_node *node = w->ctx.node;
+    const uint32_t others = (node->config.nodes - 1) * node->config.workers;
+    pm_key key = 5;
+    float values[LENGTH];
+    if (node->config.id == 0)
+        return pm_drain(w);
+    for (uint32_t i = 1; i <= 5; i++) {
+        SCENARIO_CHECK(pm_push(w, &key, 1, ones) == PM_DONE);
+        do { /* until all others have pushed as often */
+            node->config.ops->compute(node->config.ops_self, w, 20000);
+            SCENARIO_CHECK(pm_pull(w, &key, 1, values) == PM_DONE);
+        } while (values[0] - testload_initial(key, 0) < (float)(i * others));
+    }
+    return pm_drain(w);
+}
+
+static void check_alone(const struct seen *seen, const struct memnet_result *result, uint32_t nodes)
+{
+    uint64_t rounds = total_rounds(result, nodes);
+    assert_true(nodes == 2 || rounds >= 5);
+    check_messages(seen, rounds, nodes);
+}
+
+static void finished_nodes_take_part(void **state)
+{
+    (void)state;
+    each_seed(go_on_alone, "finished_nodes_take_part", check_alone);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replicas_converge),
         cmocka_unit_test(no_round_without_dirty_keys),
         cmocka_unit_test(one_push_is_one_round),
+        cmocka_unit_test(finished_nodes_take_part),
     };
     return repeat_main(argc, argv, "exchange", tests, sizeof tests / sizeof *tests);
 }
