@@ -31,6 +31,7 @@ static const struct {
     {"stale", "sync=client", false},
     {"stale", "sync=server", false},
     {"full", "syncs_per_second=10000", false},
+    {"full", "exchange=allreduce,syncs_per_second=10000", false},
     {"bounded", "delay=0", true},
     {"bounded", "delay=4", true},
 };

@@ -109,6 +109,8 @@ static const struct {
      "SELECT node, sum(relocations_in) AS keys_in, sum(relocations_out) AS keys_out FROM node_epoch"
      " WHERE run_id = ? GROUP BY node HAVING sum(relocations_in + relocations_out) > 0",
      false},
+    {"Updates that were clipped",
+     "SELECT node, sum(deltas_clipped) AS updates FROM node_epoch WHERE run_id = ? GROUP BY node HAVING updates > 0", false},
     {"Workers: time over all epochs",
      "WITH w AS (SELECT sum(compute_s) AS c, sum(wait_s) AS i, sum(overhead_s) AS o FROM worker_epoch"
      "  WHERE run_id = ? GROUP BY node, worker),"

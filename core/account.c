@@ -23,6 +23,7 @@ uint64_t pm_node_memory_bytes(const struct pm_node *node)
     }
     return node->base_bytes + made - dropped + intents + logs +
            (node->queue.n_waiters + __atomic_load_n(&node->arrivals.n, __ATOMIC_RELAXED)) * sizeof(struct pm_waiter) +
+           __atomic_load_n(&node->queue.deferred_bytes, __ATOMIC_RELAXED) +
            __atomic_load_n(&node->exchange.reduce.bytes, __ATOMIC_RELAXED);
 }
 

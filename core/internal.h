@@ -82,6 +82,7 @@ struct pm_queue {
     struct pm_waiter *buckets[PM_QUEUE_BUCKETS]; /* each in order */
     struct pm_message *deferred, **deferred_end; /* requests that the policy would not serve yet, in order */
     uint64_t order, n_waiters, n_deferred;
+    uint64_t deferred_bytes; /* modelled; atomic */
     uint64_t kicks, deferred_ever; /* atomic: counts, to notice a kick between a question and the queueing */
 };
 

@@ -130,6 +130,7 @@ void pm_queue_defer(struct pm_ctx *ctx, struct pm_message *m)
     *q->deferred_end = m;
     q->deferred_end = &m->next;
     q->n_deferred++;
+    __atomic_store_n(&q->deferred_bytes, q->deferred_bytes + m->wire.length_bytes, __ATOMIC_RELAXED);
     __atomic_store_n(&q->deferred_ever, q->deferred_ever + 1, __ATOMIC_RELAXED);
     pm_unlock(ctx->node, &q->latch);
 }
@@ -169,6 +170,7 @@ static void retry_deferred(struct pm_ctx *ctx)
     struct pm_message *m = q->deferred;
     q->deferred = NULL;
     q->n_deferred = 0;
+    __atomic_store_n(&q->deferred_bytes, 0, __ATOMIC_RELAXED);
     pm_unlock(node, &q->latch);
     for (struct pm_message *next; m; m = next) {
         next = m->next;

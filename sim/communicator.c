@@ -57,6 +57,7 @@ static void tick(struct sim_node *node)
     node->agent.background = true;
     int64_t now_ns = sim_now_ns(), next_ns = pm_node_tick(node->communicator, now_ns);
     pm_ctx_deliver(node->communicator);
+    sim_check_memory(node);
     /* A tick that asks for the present again would stop time. */
     sim_tick_at(node, next_ns > now_ns ? next_ns : now_ns + 1);
 }
@@ -70,6 +71,7 @@ static void handle(struct sim_node *node)
     struct pm_error err = {0};
     bool background = m->spare != 0;
     node->inbox_first = m->next;
+    node->inbox_bytes -= sim_inbox_bytes(m);
     m->next = NULL;
     node->agent.background = background;
     int rc = pm_message_check(m, m->stored_bytes, sim->job.with_values);
@@ -81,8 +83,7 @@ static void handle(struct sim_node *node)
     pm_ctx_deliver(node->communicator);
     sim->under_way--;
     sim->foreground -= !background;
-    if (++node->handled % SIM_MEMORY_CHECK == 0)
-        sim_check_memory(node);
+    sim_check_memory(node);
 }
 
 static bool has_work(const struct sim_node *node)

@@ -130,6 +130,8 @@ void sim_inbox_add(struct sim_node *node, struct pm_message *m)
     else
         node->inbox_last->next = m;
     node->inbox_last = m;
+    node->inbox_bytes += sim_inbox_bytes(m);
+    sim_check_memory(node);
 }
 
 void sim_call_server(struct sim_node *node)

@@ -33,7 +33,6 @@
 
 enum {
     SIM_COURIERS_MAX = 100000, /* messages under way at once on the flow network */
-    SIM_MEMORY_CHECK = 256,    /* messages of a node between two looks at its memory */
     SIM_QUIET_TICKS = 100000,  /* the watchdog wants to have seen more ticks than these ... */
     SIM_DETAIL_SIZE = 400,
 };
@@ -155,7 +154,7 @@ struct sim_node {
     struct pm_message *carry; /* for whoever is serving, when it has ended */
     bool serving, server_called, tick_due;
     int64_t tick_at_ns;
-    uint64_t handled;
+    uint64_t inbox_bytes; /* modelled */
     struct sim_pair *pairs;         /* by destination; NULL until the node sends */
     double out_free_ns, in_free_ns; /* queue network: when its links have served all so far */
 };
@@ -228,6 +227,11 @@ _Noreturn void sim_simulate(const struct pm_job *job, const struct sim_settings 
 /* Ends the child with a reason. */
 _Noreturn void sim_fail(struct sim *sim, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* What a message takes of its receiver's modelled memory until it is handled; evaluation takes nothing. */
+static inline uint32_t sim_inbox_bytes(const struct pm_message *m)
+{
+    return m->wire.flags & PM_FLAG_UNCHARGED ? 0 : m->wire.length_bytes;
+}
 /* Ends the child if the node models more memory than its host has. */
 void sim_check_memory(struct sim_node *node);
 /* Zeroed memory; ends the child when there is none. */

@@ -48,7 +48,7 @@ void sim_describe_waits(const struct sim *sim, char *text, size_t size)
 
 void sim_check_memory(struct sim_node *node)
 {
-    uint64_t limit = node->sim->settings->memory_bytes, needs = pm_node_memory_bytes(node->node);
+    uint64_t limit = node->sim->settings->memory_bytes, needs = pm_node_memory_bytes(node->node) + node->inbox_bytes;
     if (needs <= limit)
         return;
     char limit_text[64];
