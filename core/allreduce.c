@@ -2,9 +2,9 @@
 /* Collective exchange by sparse all-reduce: lists of (key, sum of deltas), sorted by key, are merged in a butterfly.
  *
  * Of N nodes the first 2^m <= N form the butterfly: in step s = 1..m node i and node i xor 2^(s-1) send each other what they have
- * and add the two lists up, the lower node's first. Each further node is the guest of the node with its number less 2^m: its list
- * goes there in step 0, and the result comes back in step m + 1. So sums are added in one order wherever that is done, and every
- * node gets the same bits.
+ * and add the two lists up, by which both get the same bits. Each further node is the guest of the node with its number less 2^m:
+ * its list goes there in step 0, and the result comes back in step m + 1. So updates are grouped alike wherever they are added,
+ * and all nodes have the same sums, bit for bit.
  *
  * All copies of a key, the main copy among them, have one state in common. The result of a round is added to it at every node;
  * a copy's value is that state plus the updates of its own node that are not in it yet.
@@ -133,23 +133,23 @@ static void skip(struct reader *r)
     open_next(r);
 }
 
-/* Appends the next key of one list, or of both, whose values are then added in this order. */
-static void append(const struct pm_node *node, struct pm_sums *out, float **end, struct reader *first, struct reader *second)
+/* Appends the next key of one list, or of both. */
+static void append(const struct pm_node *node, struct pm_sums *out, float **end, struct reader *mine, struct reader *theirs)
 {
-    bool one = first->n && (!second->n || *first->keys <= *second->keys);
-    bool other = second->n && (!first->n || *second->keys <= *first->keys);
-    pm_key key = one ? *first->keys : *second->keys;
+    bool here = mine->n && (!theirs->n || *mine->keys <= *theirs->keys);
+    bool there = theirs->n && (!mine->n || *theirs->keys <= *mine->keys);
+    pm_key key = here ? *mine->keys : *theirs->keys;
     uint32_t stored = pm_stored(node, key);
-    pm_copy(*end, one ? first->values : second->values, stored);
-    if (one && other)
-        pm_add(*end, second->values, stored);
+    pm_copy(*end, here ? mine->values : theirs->values, stored);
+    if (here && there)
+        pm_add(*end, theirs->values, stored);
     *end += stored;
     out->keys[out->n++] = key;
     out->floats += pm_length(node, key);
-    if (one)
-        skip(first);
-    if (other)
-        skip(second);
+    if (here)
+        skip(mine);
+    if (there)
+        skip(theirs);
 }
 
 static void free_inbox(struct pm_inbox *in)
@@ -161,8 +161,8 @@ static void free_inbox(struct pm_inbox *in)
     *in = (struct pm_inbox){.end = &in->first};
 }
 
-/* Adds what has come of a step to the sums, which are behind it if the other node is the lower one. */
-static void merge(struct pm_ctx *ctx, struct pm_inbox *in, bool other_first)
+/* Adds what has come of a step to the sums. */
+static void merge(struct pm_ctx *ctx, struct pm_inbox *in)
 {
     const struct pm_node *node = ctx->node;
     struct pm_allreduce *r = &ctx->node->exchange.reduce;
@@ -180,7 +180,7 @@ static void merge(struct pm_ctx *ctx, struct pm_inbox *in, bool other_first)
     struct reader mine = read_sums(node, &r->sums), theirs = read_inbox(node, in);
     float *end = out.values;
     while (mine.n || theirs.n)
-        append(node, &out, &end, other_first ? &theirs : &mine, other_first ? &mine : &theirs);
+        append(node, &out, &end, &mine, &theirs);
     free_sums(&r->sums);
     free_inbox(in);
     r->sums = out;
@@ -323,7 +323,7 @@ static void advance(struct pm_ctx *ctx)
             account(r, 0, sums_bytes(&r->sums));
             free_sums(&r->sums);
         }
-        merge(ctx, in, partner(node, r->step) < node->config.id);
+        merge(ctx, in);
     }
     finish(ctx);
 }
