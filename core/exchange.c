@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Collective exchange: what both kinds share, and exchange over owner hubs (by all-reduce: core/allreduce.c).
  *
- * Over hubs every node sends the deltas of its replicas to their owners (COLLECT); an owner that
- * has those of all nodes sends its changed main copies to all (SPREAD); a node that has those of all nodes is done. A node takes part as soon as it has something to exchange or hears of a COLLECT, so that a round needs no coordinator and
+ * Over hubs every node sends the deltas of its replicas to their owners (COLLECT); an owner that has those of all nodes sends
+ * its changed main copies to all (SPREAD); a node that has those of all nodes is done.
+ *
+ * A node takes part as soon as it has something to exchange or hears of a COLLECT, so that a round needs no coordinator and
  * idle nodes cost one empty message per peer and half. Since a replica ships its delta once per round and the round's SPREAD
  * includes it, a replica's value is that of the SPREAD plus what it collected since. A fast node may be a round ahead:
  * its COLLECT is applied at once and counted for its round, by parity. */

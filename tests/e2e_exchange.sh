@@ -44,7 +44,9 @@ for kind in hub allreduce; do
     good run --quiet --db mf.db --policy full:exchange=$kind,syncs_per_second=1000 --epochs 4 \
         --workload mf:rows=300,cols=200,cells=12000 --nodes 3 --workers 2 --name $kind
 done
-rmse() { echo "(SELECT value FROM quality JOIN run USING(run_id) WHERE name = '$1' AND metric = 'rmse' ORDER BY epoch DESC LIMIT 1)"; }
+rmse() {
+    echo "(SELECT value FROM quality JOIN run USING(run_id) WHERE name = '$1' AND metric = 'rmse' ORDER BY epoch DESC LIMIT 1)"
+}
 is "rmse" "$(sql mf.db "SELECT abs($(rmse allreduce) - $(rmse hub)) < 0.05 * $(rmse hub)")" 1
 
 # Clipping.

@@ -278,7 +278,8 @@ static void memory(void **state)
 
 static struct pm_message *partial(pm_node_id from, uint64_t round, uint32_t step, const pm_key *keys, uint32_t n)
 {
-    struct pm_message *m = pm_message_new(PM_MSG_PARTIAL, &(struct pm_shape){.n_keys = n, .n_floats = n * LENGTH, .with_values = true});
+    const struct pm_shape shape = {.n_keys = n, .n_floats = n * LENGTH, .with_values = true};
+    struct pm_message *m = pm_message_new(PM_MSG_PARTIAL, &shape);
     assert_non_null(m);
     if (n) {
         memcpy(pm_message_keys(m), keys, n * sizeof *keys);

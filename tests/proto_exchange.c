@@ -112,7 +112,8 @@ static void run(int (*main_of_worker)(struct pm_worker *, void *), const char *t
     struct testjob t;
     struct pm_error err = {0};
     char options[64];
-    snprintf(options, sizeof options, "syncs_per_second=%d,exchange=%s", seed % 2 ? 10000 : 0, seen->allreduce ? "allreduce" : "hub");
+    snprintf(options, sizeof options, "syncs_per_second=%d,exchange=%s", seed % 2 ? 10000 : 0,
+             seen->allreduce ? "allreduce" : "hub");
     assert_int_equal(testjob_init(&t, full, options, &shape, &err), PM_OK);
     t.job.nodes = *nodes = sizes[seed % 5];
     t.job.workers = 1 + (uint32_t)(seed / 4 % 2);

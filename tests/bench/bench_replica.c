@@ -62,7 +62,8 @@ static struct pm_node *open_node(struct pm_model *model, struct pm_values *optio
     ops.deliver = ops_deliver;
     ops.block = ops_block;
     struct pm_error err = {0};
-    struct pm_node_config config = {.nodes = 2, .workers = 1, .model = model, .workload = &zeros, .with_values = true, .dense = true};
+    struct pm_node_config config = {.nodes = 2, .workers = 1, .model = model, .with_values = true, .dense = true};
+    config.workload = &zeros;
     config.ops = &ops;
     config.policy_options = options;
     for (uint32_t i = 0; pm_registry_policies[i]; i++)
