@@ -3,8 +3,8 @@
  * traits.clip times the mean norm is brought down to that.
  *
  * The mean is that of the norms, before clipping, of all keys' collected updates that this node has sent: plain over the first
- * CLIP_WINDOW, then exponential, each norm with weight 1 / CLIP_WINDOW. A norm is compared with the mean of those before it. What is
- * not finite is left alone and does not count. */
+ * CLIP_WINDOW, then exponential, each norm with weight 1 / CLIP_WINDOW. A norm is compared with the mean of those before it. What
+ * is not finite is left alone and does not count. */
 #include <math.h>
 
 #include "core/internal.h"
