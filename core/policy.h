@@ -338,7 +338,7 @@ void pm_memory_taken(struct pm_node *node, int64_t bytes);
 /* Staleness of reads: a generation is a question for fresh values, asked of whomever. pm_fresh_begin begins one: it notes the time
  * and the clocks of this node's workers; generations are numbered from 1, 0 is the start of the run. pm_fresh_read: this worker
  * reads a replica whose value was asked for in this generation; its age is recorded in time and in the worker's own clocks.
- * Both from any context; a generation that is too old to be remembered counts as the oldest that is. */
+ * Both from any context, with traits.replicates; a generation that is too old to be remembered counts as the oldest that is. */
 uint32_t pm_fresh_begin(struct pm_ctx *ctx);
 void pm_fresh_read(struct pm_ctx *ctx, struct pm_worker *worker, uint32_t generation);
 /* A recorded duration or age. */
