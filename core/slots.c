@@ -239,7 +239,8 @@ int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot)
 {
     PM_ASSERT(slot->state == PM_SLOT_REPLICA && !slot->shared);
     uint32_t length = pm_layout_length(s->layout, key);
-    size_t before = block_bytes(s, length, PM_BLOCK_REPLICA), after = block_bytes(s, length, PM_BLOCK_MAIN), room = pm_slots_room(s);
+    size_t before = block_bytes(s, length, PM_BLOCK_REPLICA), after = block_bytes(s, length, PM_BLOCK_MAIN);
+    size_t room = pm_slots_room(s);
     char *old = (char *)slot->value - s->private_bytes, *block = old;
     if (before <= room) {
         memset(old + after, 0, before - after);
