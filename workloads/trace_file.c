@@ -134,8 +134,10 @@ static int read_head(struct trace_file *f, uint64_t size, uint64_t *end, struct 
         return fail(f, 28, err, "a head with no or too many ranges of keys, or too long an origin");
     size_t n = TRACE_HEAD_BYTES + ranges * TRACE_RANGE_BYTES + origin;
     *end = n + sizeof(uint64_t);
-    if (trace_get_u32(bytes + 12) != *end || size < *end)
+    if (trace_get_u32(bytes + 12) != *end)
         return fail(f, 12, err, "a head of another length than its parts");
+    if (size < *end)
+        return fail(f, size, err, "the file ends here, within the head of a trace");
     rc = read_at(f, TRACE_HEAD_BYTES, bytes + TRACE_HEAD_BYTES, *end - TRACE_HEAD_BYTES, err);
     if (rc != PM_OK)
         return rc;
