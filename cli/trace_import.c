@@ -23,7 +23,8 @@ static int import(const struct cli_args *args, const char *text, const char *pat
     static const uint64_t units_ns[] = {1000000000, 1000000, 1000, 1};
     struct trace_text t = {.header = cli_count(args, "header"),
                            .batch = (uint32_t)cli_count(args, "batch"),
-                           .unit_ns = units_ns[pm_values_enum(&args->values, "time-unit")]};
+                           .unit_ns = units_ns[pm_values_enum(&args->values, "time-unit")],
+                           .interrupted = cli_interrupted};
     struct trace_output output;
     struct trace_text_found found;
     struct trace_totals totals;

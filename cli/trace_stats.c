@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "cli/execute.h"
 #include "workloads/keymap.h"
 
 const double stats_hottest[STATS_SHARES] = {0.001, 0.01, 0.1, 0.5};
@@ -21,6 +22,24 @@ struct counting {
 
 typedef void (*see_access)(void *arg, pm_key key, uint64_t batch);
 
+/* The next batch of each of n workers that still has one. */
+static int walk_turn(struct trace_cursor *cursors, uint32_t n, uint64_t turn, see_access see, void *arg, struct pm_error *err)
+{
+    if (cli_interrupted() != 0)
+        return pm_error_set(err, PM_E_INTERRUPTED, "interrupted");
+    for (uint32_t i = 0; i < n; i++) {
+        int rc = trace_next(&cursors[i], err);
+        const struct trace_batch *b = &cursors[i].batch;
+        for (uint32_t k = 0; k < b->keys.n && rc == 1; k++)
+            see(arg, b->keys.keys[k], turn);
+        for (uint32_t k = 0; k < b->samples.n && rc == 1; k++)
+            see(arg, b->samples.keys[k], turn);
+        if (rc < 0)
+            return rc;
+    }
+    return PM_OK;
+}
+
 /* All accesses of the workers [first, end), which take turns batch by batch; `batch` counts on through the epochs. */
 static int walk(const struct trace_file *f, uint32_t first, uint32_t end, see_access see, void *arg, struct pm_error *err)
 {
@@ -31,17 +50,9 @@ static int walk(const struct trace_file *f, uint32_t first, uint32_t end, see_ac
     for (uint32_t epoch = 0; epoch < f->epochs && rc == PM_OK; epoch++) {
         for (uint32_t i = 0; i < n; i++)
             trace_seek(&cursors[i], f, first + i, epoch);
-        uint64_t most = f->by_epoch[epoch].most;
-        for (uint64_t turn = 0; turn < most && rc >= 0; turn++)
-            for (uint32_t i = 0; i < n && (rc = trace_next(&cursors[i], err)) >= 0; i++) {
-                const struct trace_batch *b = &cursors[i].batch;
-                for (uint32_t k = 0; k < b->keys.n && rc > 0; k++)
-                    see(arg, b->keys.keys[k], before + turn);
-                for (uint32_t k = 0; k < b->samples.n && rc > 0; k++)
-                    see(arg, b->samples.keys[k], before + turn);
-            }
-        rc = rc > 0 ? PM_OK : rc;
-        before += most;
+        for (uint64_t turn = 0; turn < f->by_epoch[epoch].most && rc == PM_OK; turn++)
+            rc = walk_turn(cursors, n, before + turn, see, arg, err);
+        before += f->by_epoch[epoch].most;
     }
     for (uint32_t i = 0; i < n && cursors != NULL; i++)
         trace_cursor_free(&cursors[i]);

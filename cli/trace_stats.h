@@ -31,7 +31,7 @@ struct trace_stats {
     uint64_t *shared_keys, *shared_accesses; /* by how many nodes access a key, 1 to nodes: [0] is 1 */
 };
 
-/* PM_E_MEMORY, or PM_E_FILE when the file has changed since it was opened. Free after success. */
+/* PM_E_MEMORY, PM_E_INTERRUPTED, or PM_E_FILE when the file has changed since it was opened. Free after success. */
 int trace_stats(const struct trace_file *file, struct trace_stats *stats, struct pm_error *err);
 void trace_stats_free(struct trace_stats *stats);
 

@@ -21,7 +21,8 @@
 #include "workloads/keymap.h"
 #include "workloads/trace_bytes.h"
 
-static const struct tracemaker small = {.nodes = 2, .workers = 2, .epochs = 2, .keys = 1000, .batches = 3, .barriers = 2, .seed = 1};
+static const struct tracemaker small = {
+    .nodes = 2, .workers = 2, .epochs = 2, .keys = 1000, .batches = 3, .barriers = 2, .seed = 1};
 
 /* Opens a file in memory. */
 static int visit_bytes(const uint8_t *bytes, size_t n, struct trace_file *f, trace_visit visit, void *arg,

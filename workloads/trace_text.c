@@ -14,6 +14,7 @@
 enum {
     LINE_BYTES_MAX = 1 << 16,
     COUNT_MAX = 1 << 20, /* keys of one line */
+    ASK_EVERY = 1024,    /* lines after which the caller may interrupt */
 };
 
 static const char *const column_names[] = {"-", "key", "count", "node", "time"};
@@ -265,6 +266,8 @@ static int read_lines(struct importer *in)
     int more;
     while ((more = lines_next(&in->lines)) > 0) {
         struct access a;
+        if (in->lines.number % ASK_EVERY == 0 && in->t->interrupted != NULL && in->t->interrupted() != 0)
+            return pm_error_set(in->lines.err, PM_E_INTERRUPTED, "interrupted");
         const char *text = in->lines.line + strspn(in->lines.line, " \t");
         if (in->lines.number <= in->t->header || *text == '\0' || *text == '#')
             continue;

@@ -15,6 +15,7 @@ struct trace_text {
     uint64_t header;  /* lines at the head that are passed over */
     uint32_t batch;   /* accesses of a batch */
     uint64_t unit_ns; /* of times */
+    int (*interrupted)(void); /* asked now and then; not 0 ends the import with PM_E_INTERRUPTED. May be NULL */
 };
 
 struct trace_text_found {
