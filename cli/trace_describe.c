@@ -94,7 +94,7 @@ static void print_sharing(const struct trace_file *f, const struct trace_stats *
     printf("\nsharing between nodes\n");
     cli_table_begin(&t, "rrrr", head);
     for (uint32_t low = 1, high; low <= f->nodes; low = high + 1) {
-        high = low < 4 ? low : 2 * low - 2;
+        high = low <= 4 ? low : 2 * (low - 1);
         high = high < f->nodes ? high : f->nodes;
         uint64_t keys = 0, accesses = 0;
         for (uint32_t n = low; n <= high; n++) {

@@ -71,6 +71,9 @@ is "simulated and real traces" "$(cmp sim.trace real.trace 2>&1)" ""
 rm -f x.db
 good run --db x.db --quiet --backend real --workload trace:file=sim.trace --nodes 2 --workers 2
 is "sum_error with real processes" "$(sql x.db 'SELECT quality FROM epoch')" 0.0
+good run --db x.db --quiet --workload trace:file=sim.trace,samples=drawn --nodes 2 --workers 2
+is "samples drawn anew" "$(sql x.db 'SELECT sum(sample_reads) FROM node_epoch')" 1200
+is "sum_error of samples drawn anew" "$(sql x.db 'SELECT sum(quality) FROM epoch')" 0.0
 
 # A million accesses take at most 4 MB: skewed ones, and the same without skew over more keys.
 for workload in zipf:steps=25k zipf:steps=25k,skew=0,keys=5M; do
@@ -107,6 +110,13 @@ good trace describe own.trace --json
 is "JSON of describe" "$(sql :memory: "WITH t AS (SELECT readfile('out') AS j)
     SELECT j ->> 'accesses', j ->> 'nodes', j ->> '\$.keys_by_nodes[1]', j ->> 'origin' FROM t")" '5|2|1|imported from accesses.csv'
 good run --quiet --policy lapse --workload trace:file=own.trace --nodes 2 --workers 1
+for node in 1 2 3 4 5 6 7 8 9 10; do
+    for key in 1 2 3 4 5 6 7 8 9 10; do [ $key -lt $node ] || echo "$node $key"; done
+done >stairs.txt # key k is accessed by nodes 1 to k
+good trace import stairs.txt --output stairs.trace --quiet --columns node,key && good trace describe stairs.trace
+for line in '^ *1 +1 +10.0 % +1.8 %$' '^ *4 +1 +10.0 % +7.3 %$' '^ *5 to 8 +4 +40.0 % +47.3 %$' '^ *9 to 10 +2 +20.0 % +34.5 %$'; do
+    says "$line"
+done
 printf '5,3\n7,1\n' >ranges.csv
 good trace import ranges.csv --output ranges.trace --columns key,count && says '^ranges.trace: 4 accesses in 1 batches'
 

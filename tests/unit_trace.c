@@ -479,6 +479,7 @@ static void half_a_trace_takes_no_name(void **state)
         trace_stream_begin(&stream, fd, 0);
         assert_int_equal(trace_stream_add(&stream, 0, &b, &err), PM_OK);
         assert_int_equal(trace_stream_end(&stream, &err), PM_OK);
+        assert_int_equal(trace_output_layout(fd, &(struct pm_layout){.n_ranges = 1, .ranges = {{0, 1000, 1, 0}}}, &err), PM_OK);
         trace_stream_free(&stream);
         close(fd);
         if (abandon)
