@@ -348,6 +348,7 @@ const struct pm_workload pm_workload_trace = {
     .worker_bytes = sizeof(struct trace_worker),
     .batch_bytes = sizeof(struct trace_item),
     .default_ahead = 1000,
+    .pulls_ahead = true,
     .open = trace_workload_open,
     .close = trace_workload_close,
     .begin = trace_begin,
