@@ -13,10 +13,15 @@ int cli_show(const struct cli_args *args);
 int cli_figure(const struct cli_args *args);
 int cli_report(const struct cli_args *args);
 int cli_consistency(const struct cli_args *args);
+int cli_trace_record(const struct cli_args *args);
+int cli_trace_import(const struct cli_args *args);
+int cli_trace_describe(const struct cli_args *args);
+int cli_trace_export(const struct cli_args *args);
 
 struct cli_command {
     unsigned bit;
-    const char *name, *summary, *usage;
+    const char *name; /* of one word or two */
+    const char *summary, *usage;
     int (*run)(const struct cli_args *args);
     size_t words_max; /* arguments that are no options */
 };

@@ -69,7 +69,7 @@ static void help_overview(void)
 {
     printf("pmlab: ways of managing parameters, compared on simulated and real clusters\n\n");
     for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
-        printf("  pmlab %-12s %s\n", c->name, c->summary);
+        printf("  pmlab %-15s %s\n", c->name, c->summary);
     printf("\npmlab COMMAND --help lists its options; pmlab --version.\n");
 }
 

@@ -28,15 +28,51 @@ static char *quote_all(int n, char **argv)
     return text;
 }
 
-static int unknown_command(const char *name)
+/* Words of the command that begin argv[0..n), or 0. */
+static int words_of(const struct cli_command *command, int n, char **argv)
 {
-    const char *names[16];
-    size_t n = 0;
-    for (const struct cli_command *c = cli_commands; c->name != NULL && n < 16; c++)
-        names[n++] = c->name;
-    fprintf(stderr, "pmlab: unknown command \"%.80s\"; nearest is \"%s\"\n", name,
-            pm_nearest(name, names, n));
+    size_t first = strcspn(command->name, " ");
+    if (strlen(argv[0]) != first || strncmp(command->name, argv[0], first) != 0)
+        return 0;
+    if (command->name[first] == '\0')
+        return 1;
+    return n > 1 && strcmp(command->name + first + 1, argv[1]) == 0 ? 2 : 0;
+}
+
+/* Is the name the first of two words of a command? */
+static bool is_first_word(const char *name)
+{
+    size_t length = strlen(name);
+    for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
+        if (strncmp(c->name, name, length) == 0 && c->name[length] == ' ')
+            return true;
+    return false;
+}
+
+static int unknown_command(int n, char **argv)
+{
+    const char *names[32];
+    char name[168];
+    if (n == 1 && is_first_word(argv[0])) {
+        fprintf(stderr, "pmlab: %s: which one? (pmlab %s --help)\n", argv[0], argv[0]);
+        return 2;
+    }
+    size_t n_names = 0;
+    for (const struct cli_command *c = cli_commands; c->name != NULL && n_names < 32; c++)
+        names[n_names++] = c->name;
+    snprintf(name, sizeof name, "%.80s%s%.80s", argv[0], is_first_word(argv[0]) ? " " : "",
+             is_first_word(argv[0]) ? argv[1] : "");
+    fprintf(stderr, "pmlab: unknown command \"%s\"; nearest is \"%s\"\n", name, pm_nearest(name, names, n_names));
     return 2;
+}
+
+/* pmlab trace --help: the commands that begin so. */
+static int help_of_first_word(const char *name)
+{
+    for (const struct cli_command *c = cli_commands; c->name != NULL; c++)
+        if (strncmp(c->name, name, strlen(name)) == 0)
+            printf("usage: %s\n       %s\n", c->usage, c->summary);
+    return 0;
 }
 
 static int run_command(const struct cli_command *command, int n, char **argv)
@@ -74,11 +110,12 @@ int main(int argc, char **argv)
         return 0;
     }
     for (const struct cli_command *command = cli_commands; command->name != NULL; command++) {
-        if (strcmp(command->name, argv[1]) != 0)
+        int words = words_of(command, argc - 1, argv + 1);
+        if (words == 0)
             continue;
         char *line = quote_all(argc, argv);
         cli_command_line = line != NULL ? line : "";
-        int status = run_command(command, argc - 2, argv + 2);
+        int status = run_command(command, argc - 1 - words, argv + 1 + words);
         free(line);
         if (fflush(stdout) != 0 || ferror(stdout)) {
             fprintf(stderr, "pmlab: standard output: %m\n");
@@ -86,5 +123,7 @@ int main(int argc, char **argv)
         }
         return status;
     }
-    return unknown_command(argv[1]);
+    if (is_first_word(argv[1]) && argc > 2 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0))
+        return help_of_first_word(argv[1]);
+    return unknown_command(argc - 1, argv + 1);
 }

@@ -19,8 +19,12 @@ enum {
     CLI_FIGURE = 16,
     CLI_REPORT = 32,
     CLI_CONSISTENCY = 64,
-    CLI_EXPERIMENTS = CLI_RUN | CLI_COMPARE | CLI_FIGURE, /* those that run experiments */
-    CLI_ALL = 127,
+    CLI_TRACE_RECORD = 128,
+    CLI_TRACE_IMPORT = 256,
+    CLI_TRACE_DESCRIBE = 512,
+    CLI_TRACE_EXPORT = 1024,
+    CLI_EXPERIMENTS = CLI_RUN | CLI_COMPARE | CLI_FIGURE | CLI_TRACE_RECORD, /* those that run experiments */
+    CLI_ALL = 2047,
 };
 
 enum {

@@ -23,6 +23,10 @@ extern const char cli_extrapolated_note[];
 /* Numbers as a JSON array; free it. NULL: out of memory. */
 char *cli_json_ids(const int64_t *ids, size_t n);
 
+struct trace_totals;
+/* A line about a trace that was made, unless --quiet (trace_import.c). */
+void cli_print_trace(const struct cli_args *args, const char *path, const struct trace_totals *totals);
+
 /* Column of a table by its name; a name that is not there is a programmer error. */
 const char *cli_column(const struct results_table *table, size_t row, const char *name);
 

@@ -26,7 +26,8 @@ allowed() {
     [ "$1" = core ] || echo '"core/[a-z0-9_]+\.h"'
     case $1 in
     policies) echo '<lz4\.h>' ;;
-    core | workloads) echo '<gsl/[a-z0-9_]+\.h>' ;;
+    core) echo '<gsl/[a-z0-9_]+\.h>' ;;
+    workloads) echo '<gsl/[a-z0-9_]+\.h>'; echo '<lz4\.h>'; echo '<xxhash\.h>' ;;
     sim)     echo '<simgrid/[a-z0-9_]+\.h>' ;;
     real)    echo '<pthread\.h>'; echo '<sodium\.h>'; echo '<sodium/[a-z0-9_]+\.h>' ;;
     results) echo '<sqlite3\.h>'; echo '<xxhash\.h>' ;;
@@ -74,6 +75,9 @@ fault memnet '<pthread.h>'
 fine core '<gsl/gsl_rng.h> /* why */'
 fine core '"core/error.h"'
 fine policies '<lz4.h>'
+fine workloads '<lz4.h>'
+fine workloads '<xxhash.h>'
+fault policies '<xxhash.h>'
 fault core '<lz4.h>'
 fine real '<sys/epoll.h>'
 fine sim '<simgrid/actor.h>'

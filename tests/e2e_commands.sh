@@ -17,9 +17,11 @@ golden() {
 # ---- help, lists ----
 good --help && golden help.txt
 good --version && says '^pmlab [0-9]+\.[0-9]+\.[0-9]+'
-for command in run compare figure report consistency list show; do
-    good $command --help && golden help-$command.txt
+for command in run compare figure report consistency list show 'trace record' 'trace import' 'trace describe' 'trace export'; do
+    # shellcheck disable=SC2086  # one word or two
+    good $command --help && golden "help-${command// /-}.txt"
 done
+good trace --help && golden help-trace.txt
 for kind in policies workloads topologies figures backends; do
     good list $kind
     is "list $kind: an item per line, name first" "$(grep -vcE '^[A-Za-z0-9_]+ +[^ ]' out)" 0

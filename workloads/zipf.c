@@ -2,26 +2,18 @@
 /* zipf: counters that are read and raised by one; an access pattern without a model.
  *
  * The r-th most frequent key of a step is a pseudorandom permutation's image of r - 1 + drift x step (mod
- * keys), so that with drift > 0 the set of hot keys moves on. Sampling accesses are uniform over all keys.
- * Values stay whole numbers below 2^24, which floats hold exactly: the sum over the model is the number of
- * updates pushed, or an update was lost or doubled. */
+ * keys), so that with drift > 0 the set of hot keys moves on. Sampling accesses are uniform over all keys. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "core/permutation.h"
-#include "core/pm.h"
 #include "core/rng.h"
 #include "core/workload.h"
-
-enum {
-    EXACT_MAX = 1 << 24,       /* greatest whole number below which a float holds all */
-    READ_FLOATS_MAX = 1 << 18, /* floats that evaluation reads at once; at least one key's */
-    READ_KEYS_MAX = 4096,
-};
+#include "workloads/counters.h"
 
 struct zipf_state {
     struct pm_task task;
+    struct pm_layout layout;
     uint64_t ranks;
     uint64_t keys, steps;
     uint32_t length, n_direct, n_samples;
@@ -38,8 +30,7 @@ struct zipf_worker {
     uint64_t step;        /* over all epochs */
     /* The trainer's: */
     struct pm_rng write;
-    uint64_t pushed; /* updated keys since the start */
-    float *values;   /* scratch of evaluation */
+    struct counters counters;
 };
 
 static const struct pm_option options[] = {
@@ -97,13 +88,13 @@ static int check_exact(const struct zipf_state *s, struct pm_error *err)
     double hottest = pushes * (s->n_direct * pm_distribution_probability(&s->popularity, 0) +
                                s->n_samples / (double)s->keys);
     hottest += 10 * sqrt(hottest);
-    if (hottest < EXACT_MAX || !s->task.with_values)
+    if (hottest < COUNTERS_EXACT || !s->task.with_values)
         return PM_OK;
     return pm_error_set(
         err, PM_E_OPTION,
         "about %.3g updates of the most frequent key: sums are exact below %d (allowed: fewer epochs, "
         "steps=, batch= or write=, less skew=, more keys=, or --values none)",
-        hottest, EXACT_MAX);
+        hottest, COUNTERS_EXACT);
 }
 
 static int make_distributions(struct zipf_state *s, double skew, struct pm_error *err)
@@ -138,6 +129,7 @@ static int zipf_open(void *state, const struct pm_values *o, const struct pm_tas
     rc = pm_layout_add(&model->layout, s->keys, s->length, err);
     if (rc < 0)
         return rc;
+    s->layout = model->layout;
     model->distributions[0] = &s->uniform;
     model->n_distributions = 1;
     return PM_OK;
@@ -150,30 +142,20 @@ static void zipf_close(void *state)
     pm_distribution_free(&s->uniform);
 }
 
-/* Keys that evaluation reads at once. */
-static uint64_t read_keys(const struct zipf_state *s)
-{
-    uint64_t n = READ_FLOATS_MAX / s->length;
-    return n < 1 ? 1 : n < READ_KEYS_MAX ? n : READ_KEYS_MAX;
-}
-
 static int zipf_begin(const void *state, void *ws, uint32_t rank)
 {
     const struct zipf_state *s = state;
     struct zipf_worker *w = ws;
     w->rank = rank;
     pm_rng_init(&w->write, "zipf.write", s->task.seed, rank / s->task.workers, rank % s->task.workers);
-    if (!s->task.with_values)
-        return PM_OK;
-    w->values = malloc(read_keys(s) * s->length * sizeof *w->values);
-    return w->values != NULL ? PM_OK : PM_E_MEMORY;
+    return counters_begin(&w->counters, &s->layout, rank, s->ranks, s->task.with_values);
 }
 
 static void zipf_end(const void *state, void *ws)
 {
     (void)state;
     struct zipf_worker *w = ws;
-    free(w->values);
+    counters_end(&w->counters);
 }
 
 static uint64_t zipf_epoch_begin(const void *state, void *ws, uint32_t epoch)
@@ -229,7 +211,7 @@ static void zipf_compute(const void *state, void *ws, struct pm_step *step)
     step->loss = 0;
     raise_some(s, w, step, step->batch->keys, step->batch->n_keys);
     raise_some(s, w, step, step->samples, step->batch->n_samples);
-    w->pushed += step->n_push;
+    w->counters.pushed += (double)step->n_push * s->length;
 }
 
 static double zipf_flops(const void *state, const struct pm_batch *batch)
@@ -238,51 +220,11 @@ static double zipf_flops(const void *state, const struct pm_batch *batch)
     return ((const struct zipf_state *)state)->flops;
 }
 
-/* Adds up this worker's part of the model, and counts the elements that have left the exact range. */
-static int sum_part(const struct zipf_state *s, struct zipf_worker *w, struct pm_worker *worker, double *sum,
-                    double *inexact)
-{
-    pm_key at = (pm_key)((unsigned __int128)s->keys * w->rank / s->ranks);
-    pm_key end = (pm_key)((unsigned __int128)s->keys * (w->rank + 1) / s->ranks);
-    *sum = *inexact = 0;
-    while (at < end) {
-        pm_key keys[READ_KEYS_MAX];
-        uint64_t n = end - at < read_keys(s) ? end - at : read_keys(s);
-        for (uint64_t i = 0; i < n; i++)
-            keys[i] = at + i;
-        int rc = pm_read_model(worker, keys, n, w->values);
-        if (rc != PM_OK)
-            return rc;
-        for (uint64_t i = 0; i < n * s->length; i++) {
-            *sum += (double)w->values[i];
-            *inexact += w->values[i] >= EXACT_MAX;
-        }
-        at += n;
-    }
-    return PM_OK;
-}
-
-/* PM_E_LIMIT when a counter has left the exact range: its error would say nothing about lost updates. */
 static int zipf_evaluate(const void *state, void *ws, struct pm_worker *worker, struct pm_evaluation *out)
 {
-    const struct zipf_state *s = state;
+    (void)state;
     struct zipf_worker *w = ws;
-    double totals[3]; /* of the values, of the updates, of inexact elements: whole numbers below 2^53 */
-    int rc = sum_part(s, w, worker, &totals[0], &totals[2]);
-    totals[1] = (double)w->pushed * s->length;
-    if (rc == PM_OK)
-        rc = pm_reduce(worker, totals, 3);
-    if (rc != PM_OK)
-        return rc;
-    if (totals[2] > 0)
-        return pm_worker_fail(worker, PM_E_LIMIT,
-                              "%.0f counters have left the exact range below %d; fewer epochs, steps, keys per batch or "
-                              "writes, or more keys, keep them in",
-                              totals[2], EXACT_MAX);
-    out->n_metrics = 1;
-    out->metrics[0].name = "sum_error";
-    out->metrics[0].value = fabs(totals[0] - totals[1]);
-    return PM_OK;
+    return counters_evaluate(&w->counters, worker, "fewer epochs, steps, keys per batch or writes, or more keys,", out);
 }
 
 const struct pm_workload pm_workload_zipf = {
