@@ -63,7 +63,9 @@ bool pm_serve_local(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
     const struct pm_policy *p = ctx->node->policy;
     if (access->kind == PM_OP_PULL) {
         pm_copy(access->out, slot->value, pm_stored(ctx->node, key));
-        if (slot->state == PM_SLOT_REPLICA)
+        if (slot->state == PM_SLOT_REPLICA && ctx->node->traits.versions)
+            pm_fresh_versioned(ctx, access->worker, key, slot);
+        else if (slot->state == PM_SLOT_REPLICA)
             pm_fresh_exchanged(ctx, access->worker);
     } else if (slot->state != PM_SLOT_OWNED) {
         apply_replica(ctx, key, slot, access);

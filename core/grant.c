@@ -132,6 +132,7 @@ static void promote(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64
     pm_count(&ctx->counters.updates_applied, merged);
     pm_count(&ctx->counters.relocations_in, 1);
     pm_count(&ctx->counters.replicas_dropped, ready);
+    pm_record(ctx, PM_Q_RELOCATION, pm_transition_ns(ctx) - __atomic_load_n(&node->rounds.began_ns, __ATOMIC_RELAXED));
     __atomic_fetch_add(&node->extra_bytes, pm_slot_model_bytes(&node->slots, length, false), __ATOMIC_RELAXED);
     __atomic_fetch_add(&node->dropped_bytes, pm_slot_model_bytes(&node->slots, length, true), __ATOMIC_RELAXED);
 }

@@ -128,6 +128,8 @@ struct pm_rounds {
     struct pm_shipped *shipped[PM_QUEUE_BUCKETS];
     uint64_t asked, answered; /* with traits.versions: refreshes, over the whole run; atomic */
     int64_t began_ns;         /* the first of those that are open; atomic */
+    uint32_t generation;      /* of those that are open, or were last (core/staleness.c); atomic */
+    uint32_t answered_generation; /* the newest of which all are answered; atomic */
 };
 
 /* ---- clocks (clock.c) ---- */
@@ -530,6 +532,9 @@ static inline void pm_fresh_exchanged(struct pm_ctx *ctx, struct pm_worker *work
     if (node->traits.exchange != PM_EXCHANGE_NONE)
         pm_fresh_read(ctx, worker, __atomic_load_n(&node->exchange.installed, __ATOMIC_ACQUIRE));
 }
+
+/* The same of a replica with a version, under its latch. */
+void pm_fresh_versioned(struct pm_ctx *ctx, struct pm_worker *worker, pm_key key, const struct pm_slot *slot);
 
 /* ---- clocks (clock.c) ---- */
 int pm_clocks_init(struct pm_node *node);

@@ -14,6 +14,48 @@
 
 #include "core/builder.h"
 
+/* ---- when a replica's value was asked for ---- */
+
+/* In place of a sequence: the low halves of two generations, that in which the replica was asked for last and, above it, that
+ * behind the value that it has until then. One that is answered by a count is as fresh as the question when all are answered. */
+static uint32_t *generations_of(struct pm_node *node, pm_key key, const struct pm_slot *slot)
+{
+    return pm_slot_sequence(&node->slots, slot, pm_length(node, key));
+}
+
+/* So many generations after another one, of which the low halves are given. */
+static int16_t after(uint32_t generation, uint32_t other)
+{
+    return (int16_t)(uint16_t)(generation - other);
+}
+
+static uint32_t fresh_half(const struct pm_node *node, uint32_t word)
+{
+    uint32_t answered = __atomic_load_n(&node->rounds.answered_generation, __ATOMIC_ACQUIRE);
+    return after(answered, word) >= 0 ? word & 0xffff : word >> 16;
+}
+
+static void note_asked(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slot)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_rounds *r = &node->rounds;
+    if (pm_refreshes_open(node) == 0) {
+        __atomic_store_n(&r->began_ns, pm_transition_ns(ctx), __ATOMIC_RELAXED);
+        __atomic_store_n(&r->generation, pm_fresh_begin(ctx), __ATOMIC_RELAXED);
+    }
+    uint32_t *word = generations_of(node, key, slot);
+    *word = fresh_half(node, *word) << 16 | (r->generation & 0xffff);
+    __atomic_fetch_add(&r->asked, 1, __ATOMIC_SEQ_CST);
+}
+
+void pm_fresh_versioned(struct pm_ctx *ctx, struct pm_worker *worker, pm_key key, const struct pm_slot *slot)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t answered = __atomic_load_n(&node->rounds.answered_generation, __ATOMIC_ACQUIRE);
+    uint32_t half = fresh_half(node, *generations_of(node, key, slot));
+    pm_fresh_read(ctx, worker, (uint32_t)((int64_t)answered + after(half, answered)));
+}
+
 /* ---- the replica's side ---- */
 
 void pm_versions_ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint32_t flags)
@@ -36,11 +78,8 @@ void pm_versions_ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint
         *merged = 0;
         pm_vector_zero(delta, pm_stored(node, key));
     }
-    if (!(flags & PM_ROUND_REFRESH))
-        return;
-    if (pm_refreshes_open(node) == 0)
-        __atomic_store_n(&node->rounds.began_ns, pm_transition_ns(ctx), __ATOMIC_RELAXED);
-    __atomic_fetch_add(&node->rounds.asked, 1, __ATOMIC_SEQ_CST);
+    if (flags & PM_ROUND_REFRESH)
+        note_asked(ctx, key, slot);
 }
 
 void pm_send_delta(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
@@ -68,11 +107,13 @@ uint64_t pm_refreshes_open(const struct pm_node *node)
 void pm_refreshes_answered(struct pm_ctx *ctx, uint64_t n)
 {
     __atomic_fetch_add(&ctx->node->rounds.answered, n, __ATOMIC_SEQ_CST);
+    struct pm_rounds *r = &ctx->node->rounds;
     if (n == 0 || pm_refreshes_open(ctx->node) != 0)
         return;
+    __atomic_store_n(&r->answered_generation, __atomic_load_n(&r->generation, __ATOMIC_RELAXED), __ATOMIC_RELEASE);
     int64_t now_ns = pm_now_ns(ctx);
     pm_count(&ctx->counters.rounds, 1);
-    pm_record(ctx, PM_Q_ROUND, now_ns - __atomic_load_n(&ctx->node->rounds.began_ns, __ATOMIC_RELAXED));
+    pm_record(ctx, PM_Q_ROUND, now_ns - __atomic_load_n(&r->began_ns, __ATOMIC_RELAXED));
     pm_tick_at(ctx, now_ns);
 }
 
@@ -304,8 +345,11 @@ int pm_handle_versioned_answer(struct pm_ctx *ctx, struct pm_message *m, struct 
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         bool awaits = slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_REFRESHING); /* not twice in one message */
-        if (awaits)
+        if (awaits) {
             pm_take_value(ctx, keys[i], slot, versions[i], 0, values);
+            uint32_t *word = generations_of(node, keys[i], slot);
+            *word = (*word & 0xffff) << 16 | (*word & 0xffff);
+        }
         bool queued = awaits && (slot->flags & PM_SLOT_QUEUED);
         if (queued)
             slot->flags &= (uint8_t)~PM_SLOT_QUEUED;
