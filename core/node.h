@@ -24,6 +24,7 @@
  *   collective (barrier, reduction, drain) state          collective.latch
  *   exchange state                                        exchange.latch (the receive step runs on one context at a time
  *                                                         per peer, but two peers' messages may be handled at once)
+ *   keys that can be read here (core/local)               atomics; written under the slot's latch
  *   counters, charges, outbox, scratch of a context       that context's thread alone                                  */
 #ifndef PM_CORE_NODE_H
 #define PM_CORE_NODE_H
@@ -101,7 +102,7 @@ struct pm_worker {
     struct pm_intents *intents;   /* declared and active ones */
     uint64_t collectives;         /* barriers, reductions and drains entered */
     int64_t compute_ns, wait_ns;
-    struct pm_rng sample_rng;
+    struct pm_rng sample_rng, order_rng; /* draws of samples; order of samples that are used again */
     struct pm_error error; /* why main fails, where it says more than its code (pm_worker_fail) */
     void *backend; /* for the backend's own use */
 };
