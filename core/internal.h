@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "core/frequent.h"
 #include "core/node.h"
 #include "core/pace.h"
 #include "core/pm.h"

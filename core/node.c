@@ -25,6 +25,8 @@ pm_node_id pm_owner_at_start(const struct pm_node *node, pm_key key)
 bool pm_replicated_at(const struct pm_node *node, pm_key key, pm_node_id at)
 {
     const struct pm_policy *p = node->policy;
+    if (pm_frequent_has(node->config.model->frequent, key))
+        return true;
     return p->replicated && p->replicated(node, node->policy_state, key, at);
 }
 
@@ -166,6 +168,7 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     PM_ASSERT(t->exchange != PM_EXCHANGE_HUB || t->track_changes, "exchange over hubs needs track_changes");
     PM_ASSERT(t->exchange == PM_EXCHANGE_NONE || t->replicates, "what is exchanged is replicated");
     PM_ASSERT(t->clip == 0 || t->needs_values, "clipping needs values");
+    PM_ASSERT(!t->frequent.on || t->replicates, "frequent keys cannot be replicated");
     PM_ASSERT(!node->policy->sample || t->sampling.scheme == PM_SAMPLING_INDEPENDENT, "two ways of sampling");
     if (t->max_nodes && c->nodes > t->max_nodes)
         return pm_error_set(err, PM_E_ARGUMENT, "policy %s runs on at most %u nodes, not %u", node->policy->name,
@@ -434,6 +437,16 @@ uint32_t pm_node_count(const struct pm_node *node)
 uint32_t pm_node_workers(const struct pm_node *node)
 {
     return node->config.workers;
+}
+
+bool pm_is_frequent(const struct pm_node *node, pm_key key)
+{
+    return pm_frequent_has(node->config.model->frequent, key);
+}
+
+uint64_t pm_frequent_count(const struct pm_node *node)
+{
+    return node->config.model->frequent ? node->config.model->frequent->n : 0;
 }
 
 struct pm_node *pm_ctx_node(struct pm_ctx *ctx)

@@ -115,7 +115,7 @@ struct pm_node_config {
     const struct pm_model *model; /* outlives the node */
     const struct pm_workload *workload;
     const void *workload_state; /* opened by the backend, once per process */
-    const uint64_t *census;     /* modelled bytes of the owned keys of each node (pm_opened.census), or NULL */
+    const uint64_t *census;     /* modelled bytes that each node has at the start (pm_opened.census), or NULL */
     uint64_t seed;
     bool with_values, dense;
     uint32_t max_message; /* bytes, at most PM_MAX_MESSAGE_MOST; 0 = default */
@@ -168,7 +168,8 @@ int pm_train_worker(struct pm_worker *worker, void *arg);
 struct pm_opened {
     void *state;
     struct pm_model model;
-    uint64_t *census; /* per node: modelled bytes of the keys that it owns at the start; NULL when the policy places keys */
+    uint64_t *census; /* per node: modelled bytes of what it has at the start; NULL when the policy places keys */
+    struct pm_frequent *frequent; /* what model.frequent points to */
 };
 /* The policy's traits under these options, without a node. */
 int pm_policy_traits(const struct pm_policy *policy, const struct pm_values *options, struct pm_traits *traits,

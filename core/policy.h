@@ -68,6 +68,17 @@ struct pm_sampling {
     uint64_t tries;        /* LOCAL: words of 64 keys that are looked at; then the drawn key is asked for, wherever it is */
 };
 
+/* Keys that every node has a replica of from the start, besides those of the hook `replicated`: of the workload's candidates
+ * (struct pm_model) those that it expects to be accessed most. */
+#define PM_FREQUENT_BY_FACTOR UINT64_MAX
+struct pm_frequent_rule {
+    bool on;
+    bool asked;     /* refused where the workload does not say how often keys are accessed; else there are none then */
+    uint64_t count; /* so many, or PM_FREQUENT_BY_FACTOR: ... */
+    double factor;  /* ... those accessed more than `factor` times the mean over the candidates; */
+    double scale;   /* or, not 1: `scale` times as many keys as those are */
+};
+
 /* Fixed once init has returned. */
 struct pm_traits {
     bool group;          /* keys of one operation for one destination share a message (else one message per key) */
@@ -108,6 +119,7 @@ struct pm_traits {
     bool skips_negligible; /* updates that the workload calls negligible are not pushed */
     uint32_t filter_bytes; /* by which filter_out may make a message longer, and a byte for each key */
     struct pm_sampling sampling;
+    struct pm_frequent_rule frequent; /* with replicates */
     uint32_t max_nodes;  /* 0 = any; 1 = this policy always runs on one node */
     size_t key_bytes;    /* zeroed private bytes with every slot that has a value (pm_key_private) */
     /* With promise_async from PM_PRAM on, where keys move or operations wait at replicas, core holds an operation on a key back
@@ -234,6 +246,9 @@ typedef void (*pm_visit_fn)(struct pm_ctx *ctx, void *arg, pm_key key, struct pm
 
 /* Home of a key: hash(key) mod N, or by ranges of keys (traits.ranges). */
 pm_node_id pm_home(const struct pm_node *node, pm_key key);
+/* Is the key replicated everywhere because of traits.frequent? How many are? Constant. */
+bool pm_is_frequent(const struct pm_node *node, pm_key key);
+uint64_t pm_frequent_count(const struct pm_node *node);
 pm_node_id pm_node_self(const struct pm_node *node);
 uint32_t pm_node_count(const struct pm_node *node);
 uint32_t pm_node_workers(const struct pm_node *node);

@@ -81,6 +81,7 @@ void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n)
         if (home && !pm_slots_find(&node->slots, keys[i]))
             continue; /* never touched, so it is here: no need for a slot */
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
+        PM_ASSERT(slot->state != PM_SLOT_REPLICA, "a key with a replica here is not to be moved");
         if (slot->state == PM_SLOT_ABSENT) {
             pm_node_id to = pm_directory_hop(node, keys[i], slot, 1);
             slot->state = PM_SLOT_ARRIVING;
@@ -123,6 +124,8 @@ static const char *refuse(const struct pm_node *node, const struct pm_message *m
     if (m->wire.hop == 0) {
         if (home != node->config.id)
             return "key (its home is another node)";
+        if (pm_replicated_at(node, key, m->wire.origin))
+            return "key (replicated)";
         return slot && owner_before(node, slot) == m->wire.origin ? "key (asked for already)" : NULL;
     }
     if (home != m->wire.source)

@@ -384,6 +384,8 @@ static int check_round(const struct pm_node *node, struct pm_message *m, struct 
             return pm_bad(err, m, "entry flags");
         if (pm_owner_at_start(node, keys[i]) != node->config.id)
             return pm_bad(err, m, "key (not owned here)");
+        if (node->traits.relocates && !pm_replicated_at(node, keys[i], m->wire.source))
+            return pm_bad(err, m, "key (may have left)");
         floats += (flags[i] & PM_ROUND_DELTA) ? pm_length(node, keys[i]) : 0;
     }
     uint32_t ahead = m->wire.first - node->rounds.sequence_in[m->wire.source];
