@@ -253,6 +253,9 @@ static int add_copy(struct invariants *v, struct pm_node *node, pm_key key, cons
     t->has_common[behind] = true;
     t->common[behind] = common;
     t->found += behind == 0 ? value - common : unsent;
+    return PM_OK;
+}
+
 /* Keys of a distribution that a node lists as readable here are those that are. */
 static int check_listed(struct pm_node *node, pm_key key, const struct pm_slot *slot, struct pm_error *err)
 {
