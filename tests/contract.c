@@ -12,9 +12,9 @@
 static const struct {
     const char *policy, *options;
 } variants[] = {
-    {"adaps", "techniques=relocation"},
+    {"adaps", "techniques=relocation,sampling=prelocalize"},
     {"adaps", "techniques=replication,rounds_per_second=100000"},
-    {"adaps", "timing=0,location_cache=0"},
+    {"adaps", "timing=0,location_cache=0,sampling=postpone,group=20"},
     {"adaps", "rounds_per_second=10000,quantile=0.5,empty_rounds=1"},
     {"classic", "fast_local=0"},
     {"bounded", "delay=1"},
