@@ -577,23 +577,11 @@ void pm_intents_free(struct pm_intents *t);
 /* Memory that a worker's intents have taken. Any context. */
 uint64_t pm_intents_bytes(const struct pm_intents *t);
 
-/* ---- samples (sample.c, sample_pool.c) ---- */
+/* ---- samples (sample.c) ---- */
 struct pm_samples *pm_samples_new(void);
 void pm_samples_free(struct pm_samples *s);
-/* Groups of samples that a worker draws from one distribution and uses several times. NULL: out of memory. */
-struct pm_sample_pool;
-struct pm_sample_pool *pm_sample_pool_new(const struct pm_sampling *s);
-void pm_sample_pool_free(struct pm_sample_pool *p);
-/* n more samples will be taken at clocks [start, end): draws groups ahead and tells the policy of them. PM_OK, PM_E_MEMORY. */
-int pm_sample_pool_announce(struct pm_worker *w, struct pm_sample_pool *p, const struct pm_distribution *d, size_t n,
-                            pm_clock start, pm_clock end);
-/* The next n of those announced. */
-void pm_sample_pool_take(struct pm_worker *w, struct pm_sample_pool *p, pm_key *keys, size_t n);
 
 /* ---- keys of distributions that can be read here (local.c) ---- */
-/* PM_OK or PM_E_MEMORY; does nothing unless the scheme of sampling wants to know. */
-int pm_local_init(struct pm_node *node);
-void pm_local_fini(struct pm_node *node);
 void pm_local_note(struct pm_node *node, pm_key key, bool here);
 /* Under the latch of the key's slot: its main copy has come or its replica is ready; it has been given away or dropped. */
 static inline void pm_key_came(struct pm_node *node, pm_key key)
@@ -606,11 +594,6 @@ static inline void pm_key_went(struct pm_node *node, pm_key key)
     if (node->local)
         pm_local_note(node, key, false);
 }
-/* The first key of the distribution's support, from `key` on and round, that can be read here, looking at no more than `tries`
- * times 64 keys; PM_KEY_NONE. */
-pm_key pm_local_from(const struct pm_node *node, uint32_t distribution, pm_key key, uint64_t tries);
-/* Can the key be read here now? Takes its latch. */
-bool pm_key_is_here(struct pm_node *node, pm_key key);
 
 /* ---- checks of received messages (check.c) ---- */
 /* Keys in range and floats as many as the keys' lengths say (or, with `pull`, none, but no more in the answer than a

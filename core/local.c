@@ -3,9 +3,9 @@
  * come and go and where replicas become ready or are dropped. Only for sampling that asks for it (n / 8 bytes per node and
  * distribution of n keys, and a look at each key at the start). The bits are atomic, each word on its own; they say what was
  * true a moment ago: a key that has left meanwhile is asked for like any other. */
-#include <stdlib.h>
+#include "core/local.h"
 
-#include "core/internal.h"
+#include <stdlib.h>
 
 enum { WORD_BITS = 64 };
 

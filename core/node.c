@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/local.h"
 #include "core/log.h"
 #include "core/scratch.h"
 

@@ -3,7 +3,8 @@
  * (enum pm_sampling_scheme in core/policy.h). */
 #include <stdlib.h>
 
-#include "core/internal.h"
+#include "core/local.h"
+#include "core/sample_pool.h"
 
 enum { SAMPLES_MAX = 1 << 20 };
 

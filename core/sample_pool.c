@@ -4,10 +4,12 @@
  * Which group a sample will come from is known when it is announced. The policy hears of a group's keys while the group
  * before still has one pass to go (or earlier: samples are announced early), for all the clocks in which the group will be in
  * use if samples go on at the pace of that announcement. */
+#include "core/sample_pool.h"
+
 #include <math.h>
 #include <stdlib.h>
 
-#include "core/internal.h"
+#include "core/local.h"
 
 struct group {
     struct group *next;

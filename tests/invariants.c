@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/local.h"
 #include "core/log.h"
 #include "policies/adaps.h"
 #include "policies/bounded.h"
