@@ -28,6 +28,7 @@ static const struct {
     {"classic", "fast_local=1", false},
     {"lapse", "location_cache=0", false},
     {"lapse", "location_cache=1", false},
+    {"nups", "syncs_per_second=10000", false},
     {"stale", "sync=client", false},
     {"stale", "sync=server", false},
     {"full", "syncs_per_second=10000", false},

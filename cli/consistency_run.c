@@ -12,6 +12,8 @@
 #include "memnet/preempt.h"
 
 enum { SIM_ROUNDS = 16, REAL_ROUNDS = 32, NUMBERS_PER_SEED = 1000000, EVENTS_MAX = 1000000, GAP = 400, OPTIONS_MAX = 320 };
+/* So that some keys are accessed more than 100 times the mean. */
+enum { COLD_KEYS = 6000 };
 
 const char *const consistency_backend_names[CONSISTENCY_BACKENDS] = {"memnet", "sim", "real"};
 const char *const consistency_mode_names[CONSISTENCY_MODES] = {"sync", "async"};
@@ -172,7 +174,7 @@ int consistency_run_job(const struct consistency_row *row, enum consistency_back
     struct setting s;
     struct pm_values workload_options;
     uint64_t first = consistency_job_of(backend, number);
-    char gap[16];
+    char gap[16], cold[16];
     choose(row, backend, first, &s);
     board->order = 0;
     board->n_rounds = consistency_rounds(backend);
@@ -183,7 +185,10 @@ int consistency_run_job(const struct consistency_row *row, enum consistency_back
     if (code != PM_OK)
         return code;
     snprintf(gap, sizeof gap, "%u", s.gap);
+    snprintf(cold, sizeof cold, "%d", row->traits.frequent.on ? COLD_KEYS : 0);
     code = pm_values_set(&workload_options, "gap", gap, err);
+    if (code == PM_OK)
+        code = pm_values_set(&workload_options, "cold", cold, err);
     struct pm_job job = {
         .policy = row->policy.policy,
         .policy_options = &row->policy.values,

@@ -10,7 +10,7 @@
 #include "core/internal.h"
 #include "core/pm.h"
 
-enum { SLOTS = 32, GAP_MAX = 1024, NO_OP = -1 };
+enum { SLOTS = 32, GAP_MAX = 1024, COLD_MAX = 1 << 20, NO_OP = -1 };
 
 struct litmus_board *litmus_board_new(uint32_t n_rounds)
 {
@@ -240,6 +240,7 @@ void litmus_history(const struct litmus_round *round, struct history *h)
 
 static const struct pm_option options[] = {
     {.name = "gap", .type = PM_OPT_COUNT, .def = "0", .help = "keys to stand between others", .max = GAP_MAX},
+    {.name = "cold", .type = PM_OPT_COUNT, .def = "0", .help = "keys that nobody accesses", .max = COLD_MAX},
     {0},
 };
 
@@ -247,8 +248,18 @@ static int open_model(void *state, const struct pm_values *values, const struct 
                       struct pm_error *err)
 {
     (void)state, (void)task;
-    int code = pm_layout_add(&model->layout, HISTORY_KEYS * SLOTS + pm_values_count(values, "gap"), HISTORY_ELEMENTS, err);
+    uint64_t others = pm_values_count(values, "gap") + pm_values_count(values, "cold");
+    int code = pm_layout_add(&model->layout, HISTORY_KEYS * SLOTS + others, HISTORY_ELEMENTS, err);
     return code < 0 ? code : PM_OK;
+}
+
+/* Half of the keys are accessed much more than the mean, if there are enough that are not: every program has keys of both
+ * kinds, and each of its keys is of either kind in half of the programs. */
+static void frequency(const void *state, pm_key first, uint64_t n, double *out)
+{
+    (void)state;
+    for (uint64_t i = 0; i < n; i++)
+        out[i] = first + i < HISTORY_KEYS * SLOTS && (first + i) % 2;
 }
 
 static void close_model(void *state)
@@ -308,4 +319,5 @@ const struct pm_workload litmus_workload = {
     .next = no_batch,
     .compute = no_compute,
     .flops = no_flops,
+    .frequency = frequency,
 };

@@ -100,6 +100,11 @@ static const struct {
      " sum(remote_writes) AS remote_writes, sum(queued_writes) AS queued_writes"
      " FROM node_epoch WHERE run_id = ? HAVING count(*) > 0",
      false},
+    {"Samples",
+     "SELECT sum(sample_reads) AS reads, sum(sample_remote) AS remote, sum(sample_queued) AS queued,"
+     " sum(sample_shifted) AS shifted, sum(sample_postponed) AS postponed"
+     " FROM node_epoch WHERE run_id = ? HAVING sum(sample_reads) > 0",
+     false},
     {"Nodes",
      "SELECT node, sum(messages_sent) AS messages_sent, sum(bytes_sent) AS bytes_sent,"
      " sum(compute_s) AS compute_s, sum(wait_s) AS wait_s, sum(communicator_busy_s) AS busy_s,"

@@ -77,6 +77,7 @@ void pm_grant_key(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_
         .version = slot->version, .flags = same ? 0 : PM_GRANT_VALUE, .owner = to, .counter = counter};
     pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &meta, slot->value, !same);
     pm_slot_detach(&node->slots, key, slot);
+    pm_key_went(node, key);
     slot->location = to;
     slot->relocations = counter;
     if (home != node->config.id && home != to) {
@@ -127,6 +128,7 @@ static void promote(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64
         pm_add(slot->value, pm_slot_delta(&node->slots, slot, length), stored);
     }
     PM_ASSERT(pm_slot_promote(&node->slots, key, slot) == PM_OK, "out of memory for a main copy");
+    pm_key_came(node, key);
     slot->version = version + (merged != 0);
     slot->relocations = counter;
     pm_count(&ctx->counters.updates_applied, merged);

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "core/frequent.h"
 #include "core/node.h"
 #include "core/pace.h"
 #include "core/pm.h"
@@ -239,6 +240,8 @@ struct pm_projections {
     struct pm_projection sum; /* of this node's workers; worker 0 takes it away */
 };
 
+struct pm_local;
+
 struct pm_node {
     struct pm_node_config config;
     struct pm_traits traits;
@@ -259,6 +262,7 @@ struct pm_node {
     struct pm_generations generations;
     struct pm_gather gather;
     struct pm_projections projections;
+    struct pm_local *local; /* per distribution; NULL where nobody asks */
     uint64_t base_bytes;                  /* modelled memory at the start */
     uint64_t extra_bytes, dropped_bytes;  /* replicas made and dropped since; atomic */
     int64_t next_round_ns;                /* as the round hook said */
@@ -576,6 +580,20 @@ uint64_t pm_intents_bytes(const struct pm_intents *t);
 /* ---- samples (sample.c) ---- */
 struct pm_samples *pm_samples_new(void);
 void pm_samples_free(struct pm_samples *s);
+
+/* ---- keys of distributions that can be read here (local.c) ---- */
+void pm_local_note(struct pm_node *node, pm_key key, bool here);
+/* Under the latch of the key's slot: its main copy has come or its replica is ready; it has been given away or dropped. */
+static inline void pm_key_came(struct pm_node *node, pm_key key)
+{
+    if (node->local)
+        pm_local_note(node, key, true);
+}
+static inline void pm_key_went(struct pm_node *node, pm_key key)
+{
+    if (node->local)
+        pm_local_note(node, key, false);
+}
 
 /* ---- checks of received messages (check.c) ---- */
 /* Keys in range and floats as many as the keys' lengths say (or, with `pull`, none, but no more in the answer than a

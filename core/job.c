@@ -38,21 +38,24 @@ static int check_fit(const struct pm_job *job, struct pm_traits *traits, struct 
     return PM_OK;
 }
 
-/* Modelled bytes of the keys that each node owns, for policies that place keys at their homes. */
-static int take_census(const struct pm_job *job, struct pm_opened *o, struct pm_error *err)
+/* Modelled bytes of the keys that each node owns and of its replicas of frequent keys, for policies that place keys at their
+ * homes. */
+static int take_census(const struct pm_job *job, const struct pm_traits *traits, struct pm_opened *o, struct pm_error *err)
 {
     if (job->policy->owner || job->policy->replicated)
         return PM_OK;
     o->census = calloc(job->nodes, sizeof *o->census);
     if (!o->census)
         return pm_error_set(err, PM_E_MEMORY, "out of memory");
-    struct pm_traits traits;
-    int rc = pm_policy_traits(job->policy, job->policy_options, &traits, err);
-    struct pm_slots shape = {.private_bytes = (uint32_t)(traits.key_bytes + 7) & ~7u};
-    for (pm_key key = 0; rc == PM_OK && key < o->model.layout.n_keys; key++)
-        o->census[traits.ranges ? pm_range_home(key, job->nodes, o->model.layout.n_keys) : pm_home_of(key, job->nodes)] +=
-            pm_slot_model_bytes(&shape, pm_layout_length(&o->model.layout, key), false);
-    return rc;
+    struct pm_slots shape = {.private_bytes = (uint32_t)(traits->key_bytes + 7) & ~7u};
+    for (pm_key key = 0; key < o->model.layout.n_keys; key++) {
+        pm_node_id home = traits->ranges ? pm_range_home(key, job->nodes, o->model.layout.n_keys) : pm_home_of(key, job->nodes);
+        uint32_t length = pm_layout_length(&o->model.layout, key);
+        o->census[home] += pm_slot_model_bytes(&shape, length, false);
+        for (pm_node_id i = 0; pm_frequent_has(o->frequent, key) && i < job->nodes; i++)
+            o->census[i] += i == home ? 0 : pm_slot_model_bytes(&shape, length, true);
+    }
+    return PM_OK;
 }
 
 int pm_job_open(const struct pm_job *job, struct pm_opened *o, struct pm_error *err)
@@ -81,7 +84,10 @@ int pm_job_open(const struct pm_job *job, struct pm_opened *o, struct pm_error *
     if (o->model.layout.n_keys == 0)
         rc = pm_error_set(err, PM_E_ARGUMENT, "workload %s has no keys", job->workload->name);
     if (rc == PM_OK)
-        rc = take_census(job, o, err);
+        rc = pm_frequent_find(job->workload, o->state, &o->model, &traits.frequent, &o->frequent, err);
+    o->model.frequent = o->frequent;
+    if (rc == PM_OK)
+        rc = take_census(job, &traits, o, err);
     if (rc != PM_OK)
         pm_job_close(job, o);
     return rc;
@@ -93,5 +99,6 @@ void pm_job_close(const struct pm_job *job, struct pm_opened *o)
         job->workload->close(o->state);
     free(o->state);
     free(o->census);
+    free(o->frequent);
     *o = (struct pm_opened){0};
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/local.h"
 #include "core/log.h"
 #include "core/scratch.h"
 
@@ -25,6 +26,8 @@ pm_node_id pm_owner_at_start(const struct pm_node *node, pm_key key)
 bool pm_replicated_at(const struct pm_node *node, pm_key key, pm_node_id at)
 {
     const struct pm_policy *p = node->policy;
+    if (pm_frequent_has(node->config.model->frequent, key))
+        return true;
     return p->replicated && p->replicated(node, node->policy_state, key, at);
 }
 
@@ -137,6 +140,7 @@ static int init_workers(struct pm_node *node)
         w->intents = pm_intents_new();
         w->log = node->traits.worker_logs ? pm_log_new(node->layout->length_max) : NULL;
         pm_rng_init(&w->sample_rng, "sample", c->seed, c->id, i);
+        pm_rng_init(&w->order_rng, "sample.order", c->seed, c->id, i);
         bool all = w->requests && w->samples && w->order && w->intents && (w->log || !node->traits.worker_logs);
         if (!all || init_ctx(&w->ctx, node, w) != PM_OK)
             return PM_E_MEMORY;
@@ -165,6 +169,8 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     PM_ASSERT(t->exchange != PM_EXCHANGE_HUB || t->track_changes, "exchange over hubs needs track_changes");
     PM_ASSERT(t->exchange == PM_EXCHANGE_NONE || t->replicates, "what is exchanged is replicated");
     PM_ASSERT(t->clip == 0 || t->needs_values, "clipping needs values");
+    PM_ASSERT(!t->frequent.on || t->replicates, "frequent keys cannot be replicated");
+    PM_ASSERT(!node->policy->sample || t->sampling.scheme == PM_SAMPLING_INDEPENDENT, "two ways of sampling");
     if (t->max_nodes && c->nodes > t->max_nodes)
         return pm_error_set(err, PM_E_ARGUMENT, "policy %s runs on at most %u nodes, not %u", node->policy->name,
                             t->max_nodes, c->nodes);
@@ -214,6 +220,8 @@ static int init_parts(struct pm_node *node)
         rc = pm_exchange_init(node);
     if (rc == PM_OK)
         rc = pm_generations_init(node);
+    if (rc == PM_OK)
+        rc = pm_local_init(node);
     return rc == PM_OK ? init_slots(node) : rc;
 }
 
@@ -280,6 +288,7 @@ void pm_node_destroy(struct pm_node *node)
     pm_gather_fini(node);
     pm_exchange_fini(node);
     pm_generations_fini(node);
+    pm_local_fini(node);
     pm_slots_fini(&node->slots);
     free(node);
 }
@@ -429,6 +438,16 @@ uint32_t pm_node_count(const struct pm_node *node)
 uint32_t pm_node_workers(const struct pm_node *node)
 {
     return node->config.workers;
+}
+
+bool pm_is_frequent(const struct pm_node *node, pm_key key)
+{
+    return pm_frequent_has(node->config.model->frequent, key);
+}
+
+uint64_t pm_frequent_count(const struct pm_node *node)
+{
+    return node->config.model->frequent ? node->config.model->frequent->n : 0;
 }
 
 struct pm_node *pm_ctx_node(struct pm_ctx *ctx)

@@ -24,6 +24,7 @@
  *   collective (barrier, reduction, drain) state          collective.latch
  *   exchange state                                        exchange.latch (the receive step runs on one context at a time
  *                                                         per peer, but two peers' messages may be handled at once)
+ *   keys that can be read here (core/local)               atomics; written under the slot's latch
  *   counters, charges, outbox, scratch of a context       that context's thread alone                                  */
 #ifndef PM_CORE_NODE_H
 #define PM_CORE_NODE_H
@@ -101,7 +102,7 @@ struct pm_worker {
     struct pm_intents *intents;   /* declared and active ones */
     uint64_t collectives;         /* barriers, reductions and drains entered */
     int64_t compute_ns, wait_ns;
-    struct pm_rng sample_rng;
+    struct pm_rng sample_rng, order_rng; /* draws of samples; order of samples that are used again */
     struct pm_error error; /* why main fails, where it says more than its code (pm_worker_fail) */
     void *backend; /* for the backend's own use */
 };
@@ -114,7 +115,7 @@ struct pm_node_config {
     const struct pm_model *model; /* outlives the node */
     const struct pm_workload *workload;
     const void *workload_state; /* opened by the backend, once per process */
-    const uint64_t *census;     /* modelled bytes of the owned keys of each node (pm_opened.census), or NULL */
+    const uint64_t *census;     /* modelled bytes that each node has at the start (pm_opened.census), or NULL */
     uint64_t seed;
     bool with_values, dense;
     uint32_t max_message; /* bytes, at most PM_MAX_MESSAGE_MOST; 0 = default */
@@ -167,7 +168,8 @@ int pm_train_worker(struct pm_worker *worker, void *arg);
 struct pm_opened {
     void *state;
     struct pm_model model;
-    uint64_t *census; /* per node: modelled bytes of the keys that it owns at the start; NULL when the policy places keys */
+    uint64_t *census; /* per node: modelled bytes of what it has at the start; NULL when the policy places keys */
+    struct pm_frequent *frequent; /* what model.frequent points to */
 };
 /* The policy's traits under these options, without a node. */
 int pm_policy_traits(const struct pm_policy *policy, const struct pm_values *options, struct pm_traits *traits,

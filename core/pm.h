@@ -46,9 +46,10 @@ int pm_advance_clock(struct pm_worker *w);
 int pm_end_sub_epoch(struct pm_worker *w);
 
 /* Announces a sampling access of n draws from a distribution of the model, for clocks [start, end). Returns a handle
- * (>= 0) or PM_E_ARGUMENT / PM_E_LIMIT. */
+ * (>= 0) or PM_E_ARGUMENT / PM_E_LIMIT / PM_E_MEMORY. */
 int64_t pm_prepare_sample(struct pm_worker *w, uint32_t distribution, size_t n, pm_clock start, pm_clock end);
-/* Draws n keys of a prepared sample into keys_out (in whole or in parts, n in all) and pulls them. */
+/* Puts n keys of a prepared sample into keys_out (in whole or in parts, n in all) and pulls them. Whether they are independent
+ * draws depends on the policy (enum pm_sampling_scheme in core/policy.h). */
 pm_ticket pm_pull_sample(struct pm_worker *w, int64_t handle, size_t n, pm_key *keys_out, float *out);
 
 /* Collective: every worker of the cluster calls it. */

@@ -50,6 +50,35 @@ enum pm_exchange_kind {
 /* Consistency levels, weakest first; each includes those before it. Per key. */
 enum pm_consistency { PM_NONE, PM_EVENTUAL, PM_PRAM, PM_CAUSAL, PM_SEQUENTIAL };
 
+/* How the keys of a sample are chosen, and how well that conforms to the distribution that the workload asks for. */
+enum pm_sampling_scheme {
+    PM_SAMPLING_INDEPENDENT, /* drawn when pulled, wherever the keys are. Conform: independent draws of the distribution */
+    PM_SAMPLING_PRELOCALIZE, /* drawn when announced; hint is told of the keys with the sample's clocks. Conform */
+    PM_SAMPLING_REUSE,       /* drawn in groups, each used `reuse` times; hint is told of a group before its use. Bounded: every
+                                sample has the distribution, and depends on others of its group alone */
+    PM_SAMPLING_POSTPONE,    /* the same, but a sample that is not here when its turn comes goes to the end of the pass, once, and
+                                the next one is taken, here or not; n at once are n after each other. Long-term: frequencies
+                                are right over whole passes, not at each place of one */
+    PM_SAMPLING_LOCAL,       /* drawn when pulled; if the key is not here, the next one of the support in key order, and round,
+                                that is. Not conform, unless all keys are here */
+};
+struct pm_sampling {
+    enum pm_sampling_scheme scheme;
+    uint32_t group, reuse; /* REUSE, POSTPONE: samples per group; how often each is used */
+    uint64_t tries;        /* LOCAL: words of 64 keys that are looked at; then the drawn key is asked for, wherever it is */
+};
+
+/* Keys that every node has a replica of from the start, besides those of the hook `replicated`: of the workload's candidates
+ * (struct pm_model) those that it expects to be accessed most. */
+#define PM_FREQUENT_BY_FACTOR UINT64_MAX
+struct pm_frequent_rule {
+    bool on;
+    bool asked;     /* refused where the workload does not say how often keys are accessed; else there are none then */
+    uint64_t count; /* so many, or PM_FREQUENT_BY_FACTOR: ... */
+    double factor;  /* ... those accessed more than `factor` times the mean over the candidates; */
+    double scale;   /* or, not 1: `scale` times as many keys as those are */
+};
+
 /* Fixed once init has returned. */
 struct pm_traits {
     bool group;          /* keys of one operation for one destination share a message (else one message per key) */
@@ -89,6 +118,8 @@ struct pm_traits {
     const char *needs_values; /* why the policy cannot do with --values none, or NULL */
     bool skips_negligible; /* updates that the workload calls negligible are not pushed */
     uint32_t filter_bytes; /* by which filter_out may make a message longer, and a byte for each key */
+    struct pm_sampling sampling;
+    struct pm_frequent_rule frequent; /* with replicates */
     uint32_t max_nodes;  /* 0 = any; 1 = this policy always runs on one node */
     size_t key_bytes;    /* zeroed private bytes with every slot that has a value (pm_key_private) */
     /* With promise_async from PM_PRAM on, where keys move or operations wait at replicas, core holds an operation on a key back
@@ -173,7 +204,7 @@ struct pm_policy {
     /* Intent (clocks [start, end)) or localize (start = end = PM_CLOCK_NOW) for keys, already checked. */
     void (*hint)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, const pm_key *keys, size_t n,
                  pm_clock start, pm_clock end);
-    /* Draws the keys of a sample at pull time. Default: independent draws. Fills keys[0..n). */
+    /* Draws the keys of a sample at pull time. Default: as traits.sampling says. Fills keys[0..n). */
     void (*sample)(struct pm_ctx *ctx, void *state, struct pm_worker *worker, uint32_t distribution, pm_key *keys,
                    size_t n);
     /* Sampling access of n draws announced for clocks [start, end). */
@@ -215,6 +246,9 @@ typedef void (*pm_visit_fn)(struct pm_ctx *ctx, void *arg, pm_key key, struct pm
 
 /* Home of a key: hash(key) mod N, or by ranges of keys (traits.ranges). */
 pm_node_id pm_home(const struct pm_node *node, pm_key key);
+/* Is the key replicated everywhere because of traits.frequent? How many are? Constant. */
+bool pm_is_frequent(const struct pm_node *node, pm_key key);
+uint64_t pm_frequent_count(const struct pm_node *node);
 pm_node_id pm_node_self(const struct pm_node *node);
 uint32_t pm_node_count(const struct pm_node *node);
 uint32_t pm_node_workers(const struct pm_node *node);

@@ -81,6 +81,7 @@ void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n)
         if (home && !pm_slots_find(&node->slots, keys[i]))
             continue; /* never touched, so it is here: no need for a slot */
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
+        PM_ASSERT(slot->state != PM_SLOT_REPLICA, "a key with a replica here is not to be moved");
         if (slot->state == PM_SLOT_ABSENT) {
             pm_node_id to = pm_directory_hop(node, keys[i], slot, 1);
             slot->state = PM_SLOT_ARRIVING;
@@ -102,6 +103,7 @@ static void give(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_i
     struct pm_entry_meta meta = {.version = slot->version};
     pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &meta, slot->value, true);
     pm_slot_detach(&node->slots, key, slot);
+    pm_key_went(node, key);
     if (pm_owner_at_start(node, key) != node->config.id)
         slot->location = to;
     pm_count(&ctx->counters.relocations_out, 1);
@@ -122,6 +124,8 @@ static const char *refuse(const struct pm_node *node, const struct pm_message *m
     if (m->wire.hop == 0) {
         if (home != node->config.id)
             return "key (its home is another node)";
+        if (pm_replicated_at(node, key, m->wire.origin))
+            return "key (replicated)";
         return slot && owner_before(node, slot) == m->wire.origin ? "key (asked for already)" : NULL;
     }
     if (home != m->wire.source)
@@ -231,6 +235,7 @@ static void arrive(struct pm_ctx *ctx, pm_key key, uint64_t version, const float
         __atomic_fetch_add(&node->extra_bytes, pm_slot_model_bytes(&node->slots, length, false), __ATOMIC_RELAXED);
         pm_copy(slot->value, values, pm_stored(node, key));
         slot->version = version;
+        pm_key_came(node, key);
         pm_count(&ctx->counters.relocations_in, 1);
         if (slot->flags & PM_SLOT_QUEUED)
             replies = pm_arrivals_serve(ctx, key, slot);

@@ -205,6 +205,7 @@ void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
     ship(ctx, key, slot, PM_ROUND_OVER, 0);
     pm_count(&ctx->counters.replicas_dropped, (slot->flags & PM_SLOT_READY) != 0);
     pm_slot_detach(&node->slots, key, slot);
+    pm_key_went(node, key);
     __atomic_fetch_add(&node->dropped_bytes, pm_slot_model_bytes(&node->slots, pm_length(node, key), true),
                        __ATOMIC_RELAXED);
 }
@@ -383,6 +384,8 @@ static int check_round(const struct pm_node *node, struct pm_message *m, struct 
             return pm_bad(err, m, "entry flags");
         if (pm_owner_at_start(node, keys[i]) != node->config.id)
             return pm_bad(err, m, "key (not owned here)");
+        if (node->traits.relocates && !pm_replicated_at(node, keys[i], m->wire.source))
+            return pm_bad(err, m, "key (may have left)");
         floats += (flags[i] & PM_ROUND_DELTA) ? pm_length(node, keys[i]) : 0;
     }
     uint32_t ahead = m->wire.first - node->rounds.sequence_in[m->wire.source];
@@ -449,6 +452,7 @@ void pm_take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_
         pm_logs_add(node, key, slot->value);
     slot->flags = (uint8_t)((slot->flags & ~PM_SLOT_REFRESHING) | PM_SLOT_READY);
     slot->version = stamp;
+    pm_key_came(node, key);
     if (node->policy->installed)
         node->policy->installed(ctx, node->policy_state, key, slot, stamp);
 }

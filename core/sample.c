@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Sampling accesses: announced early, drawn when pulled. */
+/* Sampling accesses: announced early; drawn when they are announced or when they are pulled, as the scheme says
+ * (enum pm_sampling_scheme in core/policy.h). */
 #include <stdlib.h>
 
-#include "core/internal.h"
+#include "core/local.h"
+#include "core/sample_pool.h"
 
 enum { SAMPLES_MAX = 1 << 20 };
 
 struct prepared {
     uint64_t n_left;
     uint32_t distribution, next_free;
+    pm_key *drawn, *next; /* keys that were drawn when it was announced, or NULL; the first not pulled */
 };
 
 struct pm_samples {
     struct prepared *list;
     uint32_t n, capacity, free; /* free: chain by index + 1 */
+    struct pm_sample_pool *pools[PM_DISTRIBUTIONS_MAX]; /* of schemes that reuse; made when first used */
 };
 
 struct pm_samples *pm_samples_new(void)
@@ -23,8 +27,13 @@ struct pm_samples *pm_samples_new(void)
 
 void pm_samples_free(struct pm_samples *s)
 {
-    if (s)
-        free(s->list);
+    if (!s)
+        return;
+    for (uint32_t i = 0; i < s->n; i++)
+        free(s->list[i].drawn);
+    for (uint32_t i = 0; i < PM_DISTRIBUTIONS_MAX; i++)
+        pm_sample_pool_free(s->pools[i]);
+    free(s->list);
     free(s);
 }
 
@@ -48,15 +57,71 @@ static int64_t take_place(struct pm_samples *s)
     return s->n++;
 }
 
+static void give_place(struct pm_samples *s, int64_t handle)
+{
+    struct prepared *p = &s->list[handle];
+    free(p->drawn);
+    *p = (struct prepared){.next_free = s->free};
+    s->free = (uint32_t)handle + 1;
+}
+
+static void draw_independent(struct pm_worker *w, uint32_t distribution, pm_key *keys, size_t n)
+{
+    const struct pm_distribution *d = w->ctx.node->config.model->distributions[distribution];
+    for (size_t i = 0; i < n; i++)
+        keys[i] = pm_distribution_draw(d, &w->sample_rng);
+}
+
+static int draw_now(struct pm_worker *w, struct prepared *p, pm_clock start, pm_clock end)
+{
+    p->drawn = p->next = malloc(p->n_left * sizeof *p->drawn);
+    if (!p->drawn)
+        return PM_E_MEMORY;
+    draw_independent(w, p->distribution, p->drawn, p->n_left);
+    return pm_intent(w, p->drawn, p->n_left, start, end);
+}
+
+static int announce_to_pool(struct pm_worker *w, uint32_t distribution, size_t n, pm_clock start, pm_clock end)
+{
+    struct pm_node *node = w->ctx.node;
+    struct pm_sample_pool **pool = &w->samples->pools[distribution];
+    if (!*pool)
+        *pool = pm_sample_pool_new(&node->traits.sampling);
+    if (!*pool)
+        return PM_E_MEMORY;
+    return pm_sample_pool_announce(w, *pool, node->config.model->distributions[distribution], n, start, end);
+}
+
+/* What the scheme does when a sample is announced. */
+static int announce(struct pm_worker *w, struct prepared *p, pm_clock start, pm_clock end)
+{
+    switch (w->ctx.node->traits.sampling.scheme) {
+    case PM_SAMPLING_PRELOCALIZE:
+        return draw_now(w, p, start, end);
+    case PM_SAMPLING_REUSE:
+    case PM_SAMPLING_POSTPONE:
+        return announce_to_pool(w, p->distribution, p->n_left, start, end);
+    case PM_SAMPLING_INDEPENDENT:
+    case PM_SAMPLING_LOCAL:
+        break;
+    }
+    return PM_OK;
+}
+
 int64_t pm_prepare_sample(struct pm_worker *w, uint32_t distribution, size_t n, pm_clock start, pm_clock end)
 {
     struct pm_node *node = w->ctx.node;
-    if (distribution >= node->config.model->n_distributions || n == 0 || n > PM_OP_KEYS_MAX)
+    if (distribution >= node->config.model->n_distributions || n == 0 || n > PM_OP_KEYS_MAX || start < 0 || start > end)
         return PM_E_ARGUMENT;
     int64_t handle = take_place(w->samples);
     if (handle < 0)
         return handle;
     w->samples->list[handle] = (struct prepared){.n_left = n, .distribution = distribution};
+    int rc = announce(w, &w->samples->list[handle], start, end);
+    if (rc != PM_OK) {
+        give_place(w->samples, handle);
+        return rc;
+    }
     if (node->policy->prepare_sample) {
         node->policy->prepare_sample(&w->ctx, node->policy_state, w, distribution, n, start, end);
         pm_ctx_deliver(&w->ctx);
@@ -64,16 +129,59 @@ int64_t pm_prepare_sample(struct pm_worker *w, uint32_t distribution, size_t n, 
     return handle;
 }
 
-static void draw(struct pm_worker *w, uint32_t distribution, pm_key *keys, size_t n)
+/* Where a drawn key is not here, the next one of the support that is. */
+static void draw_local(struct pm_worker *w, uint32_t distribution, pm_key *keys, size_t n)
+{
+    const struct pm_node *node = w->ctx.node;
+    uint64_t shifted = 0;
+    draw_independent(w, distribution, keys, n);
+    for (size_t i = 0; i < n; i++) {
+        pm_key near = pm_local_from(node, distribution, keys[i], node->traits.sampling.tries);
+        if (near == PM_KEY_NONE || near == keys[i])
+            continue;
+        keys[i] = near;
+        shifted++;
+    }
+    if (!w->ctx.uncharged)
+        pm_count(&w->ctx.counters.sample_shifted, shifted);
+}
+
+static void draw(struct pm_worker *w, struct prepared *p, pm_key *keys, size_t n)
 {
     struct pm_node *node = w->ctx.node;
     if (node->policy->sample) {
-        node->policy->sample(&w->ctx, node->policy_state, w, distribution, keys, n);
+        node->policy->sample(&w->ctx, node->policy_state, w, p->distribution, keys, n);
         return;
     }
-    const struct pm_distribution *d = node->config.model->distributions[distribution];
-    for (size_t i = 0; i < n; i++)
-        keys[i] = pm_distribution_draw(d, &w->sample_rng);
+    switch (node->traits.sampling.scheme) {
+    case PM_SAMPLING_INDEPENDENT:
+        draw_independent(w, p->distribution, keys, n);
+        return;
+    case PM_SAMPLING_PRELOCALIZE:
+        memcpy(keys, p->next, n * sizeof *keys);
+        p->next += n;
+        return;
+    case PM_SAMPLING_REUSE:
+    case PM_SAMPLING_POSTPONE:
+        pm_sample_pool_take(w, w->samples->pools[p->distribution], keys, n);
+        return;
+    case PM_SAMPLING_LOCAL:
+        draw_local(w, p->distribution, keys, n);
+    }
+}
+
+/* Pulls drawn keys, and counts them by how they were served. */
+static pm_ticket pull_drawn(struct pm_worker *w, const pm_key *keys, size_t n, float *out)
+{
+    struct pm_counters *c = &w->ctx.counters;
+    uint64_t remote = c->reads[PM_HOW_REMOTE], queued = c->reads[PM_HOW_QUEUED];
+    pm_ticket ticket = pm_pull(w, keys, n, out);
+    if (!w->ctx.uncharged) {
+        pm_count(&c->sample_reads, n);
+        pm_count(&c->sample_remote, c->reads[PM_HOW_REMOTE] - remote);
+        pm_count(&c->sample_queued, c->reads[PM_HOW_QUEUED] - queued);
+    }
+    return ticket;
 }
 
 pm_ticket pm_pull_sample(struct pm_worker *w, int64_t handle, size_t n, pm_key *keys_out, float *out)
@@ -84,13 +192,9 @@ pm_ticket pm_pull_sample(struct pm_worker *w, int64_t handle, size_t n, pm_key *
     if (n == 0)
         return PM_DONE;
     struct prepared *p = &s->list[handle];
+    draw(w, p, keys_out, n);
     p->n_left -= n;
-    draw(w, p->distribution, keys_out, n);
-    if (p->n_left == 0) {
-        p->next_free = s->free;
-        s->free = (uint32_t)handle + 1;
-    }
-    if (!w->ctx.uncharged)
-        pm_count(&w->ctx.counters.sample_reads, n);
-    return pm_pull(w, keys_out, n, out);
+    if (p->n_left == 0)
+        give_place(s, handle);
+    return pull_drawn(w, keys_out, n, out);
 }

@@ -49,6 +49,9 @@ struct pm_counters {
     uint64_t reads[PM_HOWS], writes[PM_HOWS]; /* keys, samples included */
     uint64_t keys_asked[2];                   /* keys that workers asked to read, to write */
     uint64_t sample_reads, sample_writes;
+    uint64_t sample_remote, sample_queued; /* sample reads by how: those that asked another node, that waited here */
+    uint64_t sample_shifted;   /* samples for which another key was taken that is here (PM_SAMPLING_LOCAL) */
+    uint64_t sample_postponed; /* samples that were put off because they were not here (PM_SAMPLING_POSTPONE) */
     uint64_t relocations_in, relocations_out;
     uint64_t replicas_created, replicas_dropped;
     uint64_t messages_sent, messages_received; /* to and from other nodes */

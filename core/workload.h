@@ -23,6 +23,7 @@
 
 enum { PM_WORKLOAD_ABI = 1, PM_DISTRIBUTIONS_MAX = 8, PM_METRICS_MAX = 8 };
 
+struct pm_frequent;
 struct pm_worker;
 
 /* The cluster that a workload divides its work over. Ranks: rank = node * workers + index. */
@@ -42,6 +43,10 @@ struct pm_model {
     struct pm_distribution *distributions[PM_DISTRIBUTIONS_MAX]; /* of sampling accesses */
     uint32_t n_distributions;
     bool sub_epochs; /* batches may carry barrier_before */
+    /* Keys among which those accessed most are looked for: n_candidates from first_candidate on; 0: all keys. */
+    pm_key first_candidate;
+    uint64_t n_candidates;
+    const struct pm_frequent *frequent; /* core's: those that it found, or NULL */
 };
 
 /* One batch, reused: the workload fills the arrays through pm_batch_* and sets the rest. */
@@ -124,6 +129,9 @@ struct pm_workload {
     /* Evaluates the model: called by all workers together, after drain; reads main copies with pm_read_model and adds up
      * with pm_reduce. All workers return the same. NULL: no metric. PM_OK or an error of those calls. */
     int (*evaluate)(const void *state, void *ws, struct pm_worker *worker, struct pm_evaluation *out);
+    /* How often each of keys [first, first + n) is expected to be accessed, in any unit that is the same for all keys; not
+     * negative. Called once, for all candidates, where a policy wants to know. NULL: not known. */
+    void (*frequency)(const void *state, pm_key first, uint64_t n, double *out);
 };
 
 #endif

@@ -11,6 +11,7 @@
 #include "core/policy.h"
 #include "policies/adaps.h"
 #include "policies/adaps_pace.h"
+#include "policies/sampling.h"
 
 enum { TECHNIQUES_ALL, TECHNIQUES_RELOCATION, TECHNIQUES_REPLICATION };
 
@@ -56,6 +57,7 @@ static const struct pm_option options_table[] = {
      .type = PM_OPT_BOOL,
      .def = "0",
      .help = "send every node a message in every round, as the published system does"},
+    SAMPLING_OPTIONS("local"),
     {0},
 };
 
@@ -84,6 +86,7 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
     traits->location_cache = pm_values_bool(options, "location_cache");
     traits->versions = true;
     traits->grants = true;
+    traits->sampling = sampling_of(options);
     traits->key_bytes = sizeof(uint64_t) * adaps_words(a->nodes);
     traits->promise_sync = traits->promise_async = PM_EVENTUAL;
     return PM_OK;

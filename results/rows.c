@@ -64,6 +64,10 @@ static const size_t counts[] = {
     AT(writes[PM_HOW_QUEUED]),
     AT(sample_reads),
     AT(sample_writes),
+    AT(sample_remote),
+    AT(sample_queued),
+    AT(sample_shifted),
+    AT(sample_postponed),
     AT(relocations_in),
     AT(relocations_out),
     AT(replicas_created),
@@ -87,7 +91,7 @@ static int insert_node(struct results_db *db, int64_t run_id, const struct pm_re
     int rc = results_prepare(db, &row, err,
                              "INSERT INTO node_epoch VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
                              "?, ?, ?, ?, ?, ?, ?, ?,"
-                             " ?, ?, ?, ?, ?)",
+                             " ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                              "iii", run_id, (int64_t)r->epoch, (int64_t)r->u.node.node);
     if (rc != PM_OK)
         return rc;

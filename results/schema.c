@@ -40,6 +40,7 @@ const char results_schema_tables[] =
     "CREATE TABLE node_epoch("
     "  " RUN_ID ", " EPOCH ", " NODE ","
     HOW("reads") HOW("writes") COUNT("sample_reads") COUNT("sample_writes")
+    COUNT("sample_remote") COUNT("sample_queued") COUNT("sample_shifted") COUNT("sample_postponed")
     COUNT("relocations_in") COUNT("relocations_out") COUNT("replicas_created") COUNT("replicas_dropped")
     COUNT("messages_sent") COUNT("messages_received") COUNT("bytes_sent") COUNT("bytes_received")
     COUNT("updates_pushed") COUNT("updates_applied") COUNT("rounds") COUNT("deltas_clipped")

@@ -12,9 +12,9 @@
 static const struct {
     const char *policy, *options;
 } variants[] = {
-    {"adaps", "techniques=relocation"},
+    {"adaps", "techniques=relocation,sampling=prelocalize"},
     {"adaps", "techniques=replication,rounds_per_second=100000"},
-    {"adaps", "timing=0,location_cache=0"},
+    {"adaps", "timing=0,location_cache=0,sampling=postpone,group=20"},
     {"adaps", "rounds_per_second=10000,quantile=0.5,empty_rounds=1"},
     {"classic", "fast_local=0"},
     {"bounded", "delay=1"},
@@ -28,6 +28,12 @@ static const struct {
     {"lapse", "location_cache=1"},
     {"lapse", "fast_local=0"},
     {"lapse", "location_cache=1,fast_local=0,ahead=3,placement=range"},
+    {"nups", "replicate=16,syncs_per_second=10000"},
+    {"nups", "replicate=16,syncs_per_second=0,sampling=local"},
+    {"nups", "replicate=5,sampling=postpone,group=20,placement=range"},
+    {"nups", "replicate=16,sampling=prelocalize,location_cache=1"},
+    {"nups", "replicate=16,exchange=allreduce"},
+    {"nups", "sampling=independent"},
     {"stale", "staleness=0"},
     {"stale", "sync=server"},
     {"stale", "sync=server,staleness=0,clock=3"},

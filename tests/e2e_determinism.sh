@@ -36,7 +36,7 @@ good "${compared[@]}" --db alone.db --jobs 1
 good "${compared[@]}" --db parallel.db --jobs 2
 is "digests of compare --jobs 2" "$(digests parallel.db)" "$(digests alone.db)"
 
-for policy in single classic full kv lapse stale stale:sync=server bounded; do
+for policy in single classic full kv lapse stale stale:sync=server bounded nups:replicate=50; do
     for workload in "$mf" "$zipf"; do
         rm -f both.db
         for backend in sim real; do

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/local.h"
 #include "core/log.h"
 #include "policies/adaps.h"
 #include "policies/bounded.h"
@@ -256,6 +257,22 @@ static int add_copy(struct invariants *v, struct pm_node *node, pm_key key, cons
     return PM_OK;
 }
 
+/* Keys of a distribution that a node lists as readable here are those that are. */
+static int check_listed(struct pm_node *node, pm_key key, const struct pm_slot *slot, struct pm_error *err)
+{
+    const struct pm_model *model = node->config.model;
+    bool here = slot ? slot->state == PM_SLOT_OWNED || (slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_READY))
+                     : pm_owner_at_start(node, key) == node->config.id || pm_replicated_at(node, key, node->config.id);
+    for (uint32_t i = 0; node->local && i < model->n_distributions; i++) {
+        if (pm_distribution_probability(model->distributions[i], key) <= 0)
+            continue;
+        bool listed = pm_local_from(node, i, key, 1) == key;
+        if (listed != here)
+            return broken(err, key, "is listed as readable here, and is", listed, here);
+    }
+    return PM_OK;
+}
+
 static int add_slot(struct invariants *v, struct pm_node *node, pm_key key, struct pm_error *err)
 {
     const pm_node_id self = node->config.id;
@@ -271,6 +288,9 @@ static int add_slot(struct invariants *v, struct pm_node *node, pm_key key, stru
     if (pm_exchange_shared(node, key))
         return follows_sums(v, key) ? add_copy(v, node, key, slot, err) : PM_OK;
     bool has_value = slot && (slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_REPLICA);
+    int code = check_listed(node, key, slot, err);
+    if (code != PM_OK)
+        return code;
     return has_value && follows_sums(v, key) ? add_value(v, node, key, slot, err) : PM_OK;
 }
 

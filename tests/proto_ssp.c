@@ -27,6 +27,15 @@ static void min_clock_dropping(struct pm_ctx *ctx, void *state, pm_clock c)
     min_clock(ctx, state, c);
 }
 
+/* And drawing samples from what is here: core lists the replicas that can be read, which random programs check. */
+static int init_listing(struct pm_node *node, void *state, const struct pm_values *options, struct pm_traits *traits,
+                        struct pm_error *err)
+{
+    int code = init(node, state, options, traits, err);
+    traits->sampling = (struct pm_sampling){.scheme = PM_SAMPLING_LOCAL, .tries = 2};
+    return code;
+}
+
 static struct pm_policy dropping;
 
 static struct bounds cases[] = {
@@ -50,17 +59,19 @@ enum { CASES = sizeof cases / sizeof *cases };
 int main(int argc, char **argv)
 {
     static const char *const options[] = {"staleness=0", "staleness=1", "staleness=3", "staleness=1T", NULL};
-    static struct bounds_settings settings = {&pm_policy_export, options};
-    struct CMUnitTest tests[CASES + 2];
+    static struct bounds_settings settings = {&pm_policy_export, options}, dropped = {&dropping, options};
+    struct CMUnitTest tests[CASES + 3];
     size_t n = 0;
     dropping = pm_policy_export;
     dropping.min_clock = min_clock_dropping;
+    dropping.init = init_listing;
     for (; n < CASES; n++) {
         if (!cases[n].policy)
             cases[n].policy = &pm_policy_export;
         tests[n] = (struct CMUnitTest){cases[n].name, bounds_programs, NULL, NULL, &cases[n]};
     }
     tests[n++] = (struct CMUnitTest){"programs", bounds_random, NULL, NULL, &settings};
+    tests[n++] = (struct CMUnitTest){"programs_dropping", bounds_random, NULL, NULL, &dropped};
     tests[n++] = (struct CMUnitTest){"contract", bounds_contract, NULL, NULL, &settings};
     return repeat_main(argc, argv, "bounded staleness, the example", tests, n);
 }

@@ -108,6 +108,14 @@ static double flops(const void *state, const struct pm_batch *batch)
     return 1;
 }
 
+/* Every fourth key, from the end on, as the rest are accessed less and less. */
+static void frequency(const void *state, pm_key first, uint64_t n, double *out)
+{
+    (void)state;
+    for (uint64_t i = 0; i < n; i++)
+        out[i] = (first + i) % 4 == 3 ? 1000 + (double)(first + i) : 1000 / (double)(first + i + 1);
+}
+
 const struct pm_workload testload = {
     .abi = PM_WORKLOAD_ABI,
     .name = "testload",
@@ -125,6 +133,7 @@ const struct pm_workload testload = {
     .next = next,
     .compute = compute,
     .flops = flops,
+    .frequency = frequency,
 };
 
 static int set_shape(struct pm_values *values, const struct testload_shape *shape, struct pm_error *err)

@@ -198,6 +198,8 @@ static int set_model(const struct mf_state *s, struct pm_model *model, struct pm
     if (rc >= 0)
         rc = pm_layout_add(&model->layout, s->columns, length, err);
     model->sub_epochs = s->blocked;
+    model->first_candidate = s->rows;
+    model->n_candidates = s->columns;
     return rc >= 0 ? PM_OK : rc;
 }
 
@@ -318,6 +320,22 @@ static double mf_flops(const void *state, const struct pm_batch *batch)
     return per_factor * (s->rank + (s->bias ? 1 : 0)) * item->n_cells;
 }
 
+/* Training cells of a row or column. */
+static void mf_frequency(const void *state, pm_key first, uint64_t n, double *out)
+{
+    const struct mf_state *s = state;
+    for (uint64_t i = 0; i < n; i++)
+        out[i] = 0;
+    for (uint64_t i = 0; i < s->n_segments; i++) {
+        pm_key column = s->rows + s->segments[i].column;
+        if (column >= first && column - first < n)
+            out[column - first] += (double)(s->segments[i + 1].first - s->segments[i].first);
+    }
+    for (uint64_t i = 0; i < s->n_cells && first < s->rows; i++)
+        if (s->cells[i].row >= first && s->cells[i].row - first < n)
+            out[s->cells[i].row - first]++;
+}
+
 static void mf_epoch_end(const void *state, void *ws, uint32_t epoch, double loss)
 {
     (void)epoch;
@@ -400,4 +418,5 @@ const struct pm_workload pm_workload_mf = {
     .flops = mf_flops,
     .epoch_end = mf_epoch_end,
     .evaluate = mf_evaluate,
+    .frequency = mf_frequency,
 };

@@ -220,6 +220,16 @@ static double zipf_flops(const void *state, const struct pm_batch *batch)
     return ((const struct zipf_state *)state)->flops;
 }
 
+/* Accesses per step, as they are before the hot set drifts. */
+static void zipf_frequency(const void *state, pm_key first, uint64_t n, double *out)
+{
+    const struct zipf_state *s = state;
+    for (uint64_t i = 0; i < n; i++) {
+        pm_key rank = pm_permutation_invert(&s->scatter, first + i);
+        out[i] = s->n_direct * pm_distribution_probability(&s->popularity, rank) + s->n_samples / (double)s->keys;
+    }
+}
+
 static int zipf_evaluate(const void *state, void *ws, struct pm_worker *worker, struct pm_evaluation *out)
 {
     (void)state;
@@ -245,4 +255,5 @@ const struct pm_workload pm_workload_zipf = {
     .compute = zipf_compute,
     .flops = zipf_flops,
     .evaluate = zipf_evaluate,
+    .frequency = zipf_frequency,
 };

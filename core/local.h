@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which keys of the model's distributions can be read at a node. Not installed. */
+#ifndef PM_CORE_LOCAL_H
+#define PM_CORE_LOCAL_H
+
+#include "core/internal.h"
+
+/* PM_OK or PM_E_MEMORY; does nothing unless the scheme of sampling wants to know. */
+int pm_local_init(struct pm_node *node);
+void pm_local_fini(struct pm_node *node);
+/* The first key of the distribution's support, from `key` on and round, that can be read here, looking at no more than `tries`
+ * times 64 keys; PM_KEY_NONE. */
+pm_key pm_local_from(const struct pm_node *node, uint32_t distribution, pm_key key, uint64_t tries);
+/* Can the key be read here now? Takes its latch. */
+bool pm_key_is_here(struct pm_node *node, pm_key key);
+
+#endif
