@@ -21,7 +21,7 @@ struct triple_set {
 struct generator {
     const struct graph_recipe *recipe;
     struct pm_distribution subjects, relations, objects; /* of ranks */
-    struct pm_permutation entity_of;                     /* rank -> number */
+    uint32_t *entity_of;                                 /* rank -> number */
     struct pm_rng draws;
     uint64_t way_seed;
     struct triple_set drawn;
@@ -90,10 +90,22 @@ static struct triple draw(struct generator *g)
             object += (subject + way) % c->clusters - object % c->clusters;
         }
         if (object < c->entities) /* the last ranks may have no place in some clusters */
-            return (struct triple){.s = (uint32_t)pm_permutation_apply(&g->entity_of, subject),
+            return (struct triple){.s = g->entity_of[subject],
                                    .r = (uint32_t)relation,
-                                   .o = (uint32_t)pm_permutation_apply(&g->entity_of, object)};
+                                   .o = g->entity_of[object]};
     }
+}
+
+/* In a table: two walks of a permutation per triple would take longer than all else. */
+static int scatter_entities(struct generator *g)
+{
+    uint64_t n = g->recipe->entities;
+    struct pm_permutation scatter;
+    pm_permutation_init(&scatter, n, stream_seed(g->recipe, "graph.entities"));
+    g->entity_of = malloc(n * sizeof *g->entity_of);
+    for (uint64_t rank = 0; g->entity_of != NULL && rank < n; rank++)
+        g->entity_of[rank] = (uint32_t)pm_permutation_apply(&scatter, rank);
+    return g->entity_of != NULL ? PM_OK : PM_E_MEMORY;
 }
 
 static int prepare(struct generator *g, struct graph *graph, uint64_t n, struct pm_error *err)
@@ -106,12 +118,11 @@ static int prepare(struct generator *g, struct graph *graph, uint64_t n, struct 
         rc = pm_distribution_zipf(&g->relations, 0, c->relations, c->relation_skew, err);
     if (rc != PM_OK)
         return rc;
-    pm_permutation_init(&g->entity_of, c->entities, stream_seed(c, "graph.entities"));
     pm_distribution_scatter(&g->relations, stream_seed(c, "graph.relations"));
     pm_rng_init(&g->draws, "graph.triples", c->seed, PM_RNG_NOBODY, PM_RNG_NOBODY);
     g->way_seed = stream_seed(c, "graph.ways");
     g->draws_left = n * DRAWS_PER_TRIPLE_MAX + DRAWS_SPARE;
-    if (triple_set_init(&g->drawn, n) != PM_OK || graph_reserve(graph, n) != PM_OK)
+    if (scatter_entities(g) != PM_OK || triple_set_init(&g->drawn, n) != PM_OK || graph_reserve(graph, n) != PM_OK)
         return pm_error_set(err, PM_E_MEMORY, "%" PRIu64 " generated triples: out of memory", n);
     return PM_OK;
 }
@@ -143,6 +154,7 @@ int graph_generate(const struct graph_recipe *recipe, struct graph *g, struct pm
     if (rc == PM_OK)
         rc = fill(&state, g, n, err);
     free(state.drawn.places);
+    free(state.entity_of);
     if (rc != PM_OK)
         graph_free(g);
     return rc;

@@ -6,7 +6,7 @@
 
 #define NAME  avx2
 #define LANES 8
-#define TILE  3
+#define TILE  2
 
 #include <stdbool.h>
 

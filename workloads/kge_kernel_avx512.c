@@ -6,7 +6,7 @@
 
 #define NAME  avx512
 #define LANES 16
-#define TILE  6
+#define TILE  4
 
 #include <stdbool.h>
 

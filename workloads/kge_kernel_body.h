@@ -105,54 +105,61 @@ INLINE float sum(vec v)
     return sums(v, v, v, v)[0];
 }
 
-/* Products of `rows` rows with `columns` rows, both constants. */
-INLINE void tile(const float *a, size_t a_stride, const float *b, size_t b_stride, uint32_t dims, float *out, size_t out_stride,
-                 const int rows, const int columns)
+/* `rows` lines of `columns` products each; the lines lie a_step, b_step and out_step apart: rows of a with the same rows of b
+ * (b_step 0), or one row of a with several times as many rows of b (a_step 0). `rows`, `columns` and steps of 0 are constants. */
+INLINE void tile(const float *a, size_t a_step, const float *b, size_t b_step, size_t b_stride, uint32_t dims, float *out,
+                 size_t out_step, const int rows, const int columns)
 {
     vec parts[TILE][COLUMNS] = {{{0}}};
     uint32_t i = 0;
     for (; i + LANES <= dims; i += LANES)
 #pragma GCC unroll 8
         for (int x = 0; x < rows; x++) {
-            vec left = load(a + (size_t)x * a_stride + i);
+            vec left = load(a + (size_t)x * a_step + i);
 #pragma GCC unroll 8
             for (int y = 0; y < columns; y++)
-                parts[x][y] += left * load(b + (size_t)y * b_stride + i);
+                parts[x][y] += left * load(b + (size_t)x * b_step + (size_t)y * b_stride + i);
         }
-    if (i < dims) {
-        vec right[COLUMNS];
-#pragma GCC unroll 8
-        for (int y = 0; y < columns; y++)
-            right[y] = load_rest(b + (size_t)y * b_stride + i, dims - i);
+    if (i < dims)
 #pragma GCC unroll 8
         for (int x = 0; x < rows; x++) {
-            vec left = load_rest(a + (size_t)x * a_stride + i, dims - i);
+            vec left = load_rest(a + (size_t)x * a_step + i, dims - i);
 #pragma GCC unroll 8
             for (int y = 0; y < columns; y++)
-                parts[x][y] += left * right[y];
+                parts[x][y] += left * load_rest(b + (size_t)x * b_step + (size_t)y * b_stride + i, dims - i);
         }
-    }
 #pragma GCC unroll 8
     for (int x = 0; x < rows; x++) {
         vec4 s = sums(parts[x][0], parts[x][1], parts[x][2], parts[x][3]);
-        memcpy(out + (size_t)x * out_stride, &s, (size_t)columns * sizeof(float));
+        memcpy(out + (size_t)x * out_step, &s, (size_t)columns * sizeof(float));
     }
+}
+
+/* One row of a with all rows of b. */
+static void scores_of_one(const float *a, struct kge_rows b, uint32_t dims, float *out)
+{
+    const size_t block = COLUMNS * b.stride;
+    uint32_t y = 0;
+    for (; y + TILE * COLUMNS <= b.n; y += TILE * COLUMNS)
+        tile(a, 0, b.first + y * b.stride, block, b.stride, dims, out + y, COLUMNS, TILE, COLUMNS);
+    for (; y + COLUMNS <= b.n; y += COLUMNS)
+        tile(a, 0, b.first + y * b.stride, 0, b.stride, dims, out + y, 0, 1, COLUMNS);
+    for (; y < b.n; y++)
+        tile(a, 0, b.first + y * b.stride, 0, b.stride, dims, out + y, 0, 1, 1);
 }
 
 static void scores(struct kge_rows a, struct kge_rows b, uint32_t dims, float *out, size_t out_stride)
 {
-    uint32_t y = 0;
-    for (; y + COLUMNS <= b.n; y += COLUMNS) {
-        const float *right = b.first + y * b.stride;
-        uint32_t x = 0;
-        for (; x + TILE <= a.n; x += TILE)
-            tile(a.first + x * a.stride, a.stride, right, b.stride, dims, out + x * out_stride + y, out_stride, TILE, COLUMNS);
-        for (; x < a.n; x++)
-            tile(a.first + x * a.stride, a.stride, right, b.stride, dims, out + x * out_stride + y, out_stride, 1, COLUMNS);
-    }
-    for (; y < b.n; y++)
-        for (uint32_t x = 0; x < a.n; x++)
-            tile(a.first + x * a.stride, a.stride, b.first + y * b.stride, b.stride, dims, out + x * out_stride + y, out_stride, 1, 1);
+    const uint32_t tiled = a.n - a.n % TILE, columns = b.n - b.n % COLUMNS;
+    for (uint32_t y = 0; y < columns; y += COLUMNS)
+        for (uint32_t x = 0; x < tiled; x += TILE)
+            tile(a.first + x * a.stride, a.stride, b.first + y * b.stride, 0, b.stride, dims, out + x * out_stride + y, out_stride,
+                 TILE, COLUMNS);
+    for (uint32_t y = columns; y < b.n; y++)
+        for (uint32_t x = 0; x < tiled; x++)
+            tile(a.first + x * a.stride, 0, b.first + y * b.stride, 0, b.stride, dims, out + x * out_stride + y, 0, 1, 1);
+    for (uint32_t x = tiled; x < a.n; x++)
+        scores_of_one(a.first + x * a.stride, b, dims, out + x * out_stride);
 }
 
 /* Columns [0, width) of `rows` rows of out, width <= 2 LANES: `rows` is a constant. */
