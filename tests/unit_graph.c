@@ -117,7 +117,9 @@ static void bad_files_are_refused_with_their_line(void **state)
         {"\tr\tb\n", ":1: ", "is not 'subject"},
         {"a\t\tb\n", ":1: ", "is not 'subject"},
         {"a\tr\t\n", ":1: ", "is not 'subject"},
-        {"\x7f" "ELF\x02\x01\x01", ":1: ", "is not 'subject"},
+        {"\x7f"
+         "ELF\x02\x01\x01",
+         ":1: ", "is not 'subject"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct graph g = {0};
@@ -225,8 +227,15 @@ static void held_out_triples_are_moved(void **state)
 
 /* ---- Generator ---- */
 
-static const struct graph_recipe recipe = {.entities = 5000, .relations = 50, .sizes = {100000, 1000, 2000}, .subject_skew = 0.6,
-                                           .relation_skew = 1, .skew = 0.8, .clusters = 40, .noise = 0.1, .seed = 4};
+static const struct graph_recipe recipe = {.entities = 5000,
+                                           .relations = 50,
+                                           .sizes = {100000, 1000, 2000},
+                                           .subject_skew = 0.6,
+                                           .relation_skew = 1,
+                                           .skew = 0.8,
+                                           .clusters = 40,
+                                           .noise = 0.1,
+                                           .seed = 4};
 
 static int compare_triples(const void *a, const void *b)
 {

@@ -74,7 +74,8 @@ static void keys_and_lengths_are_those_of_the_models(void **state)
     static const struct {
         const char *specification;
         uint64_t relation_keys;
-    } cases[] = {{"kge:model=complex,dim=8," SMALL, 11}, {"kge:model=distmult,dim=8," SMALL, 11}, {"kge:model=rescal,dim=8," SMALL, 88}};
+    } cases[] = {
+        {"kge:model=complex,dim=8," SMALL, 11}, {"kge:model=distmult,dim=8," SMALL, 11}, {"kge:model=rescal,dim=8," SMALL, 88}};
     for (int i = 0; i < 3; i++) {
         struct store s;
         open_or_fail(&s, cases[i].specification, &alone);
@@ -105,9 +106,10 @@ static void presets_fill_what_is_not_given(void **state)
 struct seen {
     const struct kge_state *s;
     struct store *store;
-    uint32_t *times;     /* per entity pair and relation: here per training triple */
+    uint32_t *times; /* per entity pair and relation: here per training triple */
     uint64_t batches, direct, sampled, localized;
     uint32_t relation_ranks[16]; /* nodes that touch each relation, as bits */
+    uint32_t localized_by[16];   /* and that localize it */
 };
 
 static void see(void *arg, uint32_t rank, const struct pm_batch *batch)
@@ -119,6 +121,8 @@ static void see(void *arg, uint32_t rank, const struct pm_batch *batch)
     x->direct += batch->n_keys;
     x->sampled += batch->n_samples;
     x->localized += batch->n_localize;
+    for (uint32_t i = 0; i < batch->n_localize; i++)
+        x->localized_by[(batch->localize[i] - x->s->graph.n_entities) / x->s->rows] |= 1u << rank / x->s->task.workers;
     for (uint32_t i = 0; i < item->n_triples; i++) {
         struct triple t = kge_triple_at(x->s, w, item->first + i);
         x->relation_ranks[t.r] |= 1u << rank / x->s->task.workers;
@@ -169,8 +173,10 @@ static void relations_belong_to_one_node_but_at_the_limits(void **state)
     s.visit_arg = &x;
     store_epoch(&s, 0, 3);
     int shared = 0;
-    for (int r = 0; r < 11; r++)
+    for (int r = 0; r < 11; r++) {
         shared += bits(x.relation_ranks[r]) - 1;
+        assert_true(bits(x.localized_by[r]) == 1 && (x.localized_by[r] & x.relation_ranks[r]) != 0);
+    }
     assert_in_range(shared, 0, 2); /* three nodes have two limits */
     assert_int_equal(x.localized, 11 * 4);
     store_epoch(&s, 1, 3);
@@ -354,7 +360,8 @@ static void check_gradients(const char *options, double step)
     struct batch_fixture f;
     snprintf(specification, sizeof specification,
              "kge:entities=40,relations=3,triples=60,clusters=4,test_triples=5,valid_triples=5,init=0.7,negatives=4,"
-             "accumulator=1e12,rate=%g,%s", step * 1e6, options);
+             "accumulator=1e12,rate=%g,%s",
+             step * 1e6, options);
     compute_one_batch(&f, specification);
     double *gradient = calloc(f.store.model.layout.n_floats, sizeof *gradient), worst = 0;
     for (uint32_t i = 0; i < f.step.n_push; i++)
@@ -386,7 +393,11 @@ static void gradients_against_finite_differences(void **state)
     static const char *const models[] = {"model=complex,dim=6", "model=complex,dim=20", "model=distmult,dim=5",
                                          "model=rescal,dim=5"};
     static const char *const ways[] = {
-        "batch=1", "batch=5", "batch=5,loss=softmax", "batch=5,shared=1", "batch=5,shared=1,loss=softmax",
+        "batch=1",
+        "batch=5",
+        "batch=5,loss=softmax",
+        "batch=5,shared=1",
+        "batch=5,shared=1,loss=softmax",
         "batch=1,loss=softmax,isa=baseline",
     };
     static const char *const norms[] = {"lambda_entity=0", "norm=l2,lambda_entity=0.3,lambda_relation=0.2",

@@ -192,8 +192,8 @@ static void ranks_against_a_case_computed_by_hand(void **state)
              paths[0]);
     train(&plan);
     /* Scores are products. Of b with a, b, c, d, e: 2, 4, 1, 2, 3, so c has rank 5. Of them with c: 0.5, 1, 0.25, 0.5, 0.75, so b
-     * has rank 1. Of a with them, the known b and e left out: 1, 0.5, 1, so d shares the first rank with a: 1.5. Of them with d, the
-     * known c left out: 1, 2, 1, 1.5, so a shares the third rank with d: 3.5. */
+     * has rank 1. Of a with them, the known b and e left out: 1, 0.5, 1, so d shares the first rank with a: 1.5. Of them with d,
+     * the known c left out: 1, 2, 1, 1.5, so a shares the third rank with d: 3.5. */
     write_checkpoint(paths[1], paths[0], (float[]){1, 2, 0.5f, 1, 1.5f, 1}, 6);
     snprintf(specification, sizeof specification, "kge:model=distmult,dim=1,rate=1e-12,train=%s,test=%s,resume=%s", train_path,
              test_path, paths[1]);
@@ -339,7 +339,8 @@ static void metrics_against_plain_loops(void **state)
     snprintf(checkpoint, sizeof checkpoint, "%s", store_file(0, "checkpoint", "", 0));
     snprintf(specification, sizeof specification,
              "kge:entities=1200,relations=4,triples=4000,test_triples=97,valid_triples=50,clusters=10,dim=10,batch=8,measure=valid,"
-             "checkpoint=%s", checkpoint);
+             "checkpoint=%s",
+             checkpoint);
     struct plan plan = {.policy = "lapse", .specification = specification, .nodes = 2, .workers = 2, .epochs = 3};
     struct outcome o = train(&plan);
     struct loaded x = load(checkpoint);
@@ -373,8 +374,10 @@ static void training_goes_on_from_a_checkpoint(void **state)
     snprintf(specification, sizeof specification, DATA "noise=0,checkpoint=%s", checkpoint);
     struct plan plan = {.policy = "classic", .specification = specification, .nodes = 2, .workers = 1, .epochs = 4};
     struct outcome before = train(&plan);
-    snprintf(specification, sizeof specification, "kge:entities=200,relations=4,triples=4000,test_triples=100,clusters=10,dim=16,"
-             "batch=8,noise=0,rate=1e-9,resume=%s", checkpoint);
+    snprintf(specification, sizeof specification,
+             "kge:entities=200,relations=4,triples=4000,test_triples=100,clusters=10,dim=16,"
+             "batch=8,noise=0,rate=1e-9,resume=%s",
+             checkpoint);
     plan.epochs = 1;
     struct outcome after = train(&plan);
     assert_true(fabs(before.metrics[0] - after.metrics[0]) < 1e-3);
@@ -392,7 +395,8 @@ static void training_goes_on_from_a_checkpoint(void **state)
         struct pm_error err = {0};
         if (i == 4)
             assert_int_equal(truncate(checkpoint, 5000), 0);
-        snprintf(specification, sizeof specification, "kge:entities=200,relations=4,triples=4000,test_triples=100,clusters=10,%s,resume=%s",
+        snprintf(specification, sizeof specification,
+                 "kge:entities=200,relations=4,triples=4000,test_triples=100,clusters=10,%s,resume=%s",
                  i < 3 ? others[i] : "dim=16,noise=0", i == 3 ? bad : checkpoint);
         assert_int_equal(store_open(&s, &pm_workload_kge, specification, &task, &err), PM_E_FILE);
         if (strstr(err.text, i == 3 ? "no checkpoint" : i == 4 ? "not as many values" : "of another model") == NULL)

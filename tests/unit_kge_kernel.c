@@ -306,14 +306,10 @@ static void scores_are_counted(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(products_are_right_and_independent),
-    cmocka_unit_test(combinations_are_weighted_sums),
-    cmocka_unit_test(forms_are_the_gradients_of_the_score),
-    cmocka_unit_test(logistic_losses_and_their_derivatives),
-    cmocka_unit_test(softmax_losses_and_their_derivatives),
-    cmocka_unit_test(penalties_against_finite_differences),
-    cmocka_unit_test(adagrad_steps_against_the_formula),
-    cmocka_unit_test(scores_are_counted),
+    cmocka_unit_test(products_are_right_and_independent),   cmocka_unit_test(combinations_are_weighted_sums),
+    cmocka_unit_test(forms_are_the_gradients_of_the_score), cmocka_unit_test(logistic_losses_and_their_derivatives),
+    cmocka_unit_test(softmax_losses_and_their_derivatives), cmocka_unit_test(penalties_against_finite_differences),
+    cmocka_unit_test(adagrad_steps_against_the_formula),    cmocka_unit_test(scores_are_counted),
 };
 
 int main(void)

@@ -23,10 +23,10 @@ enum graph_part { GRAPH_TRAIN, GRAPH_VALID, GRAPH_TEST, GRAPH_PARTS };
 /* Names in the order of their first occurrence: a name's number is its place. */
 struct names {
     uint64_t n, capacity;
-    uint64_t *starts;  /* of each name in `text` */
-    char *text;        /* names one after another, each ended by a zero byte */
+    uint64_t *starts; /* of each name in `text` */
+    char *text;       /* names one after another, each ended by a zero byte */
     uint64_t length, text_capacity;
-    uint32_t *places;  /* open addressing over a power of two: number + 1, 0 = free */
+    uint32_t *places; /* open addressing over a power of two: number + 1, 0 = free */
     uint64_t n_places;
 };
 
@@ -35,7 +35,7 @@ struct graph {
     uint64_t n_entities, n_relations;
     struct triple *triples; /* the parts one after another */
     uint64_t n, capacity;
-    uint64_t ends[GRAPH_PARTS];      /* of each part in `triples` */
+    uint64_t ends[GRAPH_PARTS];       /* of each part in `triples` */
     struct names entities, relations; /* empty when the graph was generated: names are the numbers */
 };
 

@@ -63,18 +63,21 @@ static int check_recipe(const struct graph_recipe *c, struct pm_error *err)
 {
     if (c->entities < 2 || c->entities > GRAPH_ENTITIES_MAX || c->relations == 0 || c->relations > GRAPH_ENTITIES_MAX)
         return pm_error_set(err, PM_E_OPTION,
-                            "a graph of %" PRIu64 " entities and %" PRIu64 " relations (allowed: from 2 and from 1, to %" PRIu64 ")",
+                            "a graph of %" PRIu64 " entities and %" PRIu64 " relations (allowed: from 2 and from 1, to %" PRIu64
+                            ")",
                             c->entities, c->relations, GRAPH_ENTITIES_MAX);
     if (c->clusters == 0 || c->clusters > c->entities)
-        return pm_error_set(err, PM_E_OPTION, "%" PRIu64 " clusters of %" PRIu64 " entities (allowed: from 1, at most one for each)",
-                            c->clusters, c->entities);
+        return pm_error_set(err, PM_E_OPTION,
+                            "%" PRIu64 " clusters of %" PRIu64 " entities (allowed: from 1, at most one for each)", c->clusters,
+                            c->entities);
     double places = (double)c->entities * (double)c->entities * (double)c->relations, n = 0;
     for (int part = 0; part < GRAPH_PARTS; part++)
         n += (double)c->sizes[part];
     if (n > places || n > (double)GRAPH_TRIPLES_MAX)
-        return pm_error_set(err, PM_E_OPTION, "%.0f triples in all do not fit into a graph of %" PRIu64 " entities and %" PRIu64
-                            " relations (allowed: at most %.0f)", n, c->entities, c->relations,
-                            places < (double)GRAPH_TRIPLES_MAX ? places : (double)GRAPH_TRIPLES_MAX);
+        return pm_error_set(err, PM_E_OPTION,
+                            "%.0f triples in all do not fit into a graph of %" PRIu64 " entities and %" PRIu64
+                            " relations (allowed: at most %.0f)",
+                            n, c->entities, c->relations, places < (double)GRAPH_TRIPLES_MAX ? places : (double)GRAPH_TRIPLES_MAX);
     return PM_OK;
 }
 
@@ -90,9 +93,7 @@ static struct triple draw(struct generator *g)
             object += (subject + way) % c->clusters - object % c->clusters;
         }
         if (object < c->entities) /* the last ranks may have no place in some clusters */
-            return (struct triple){.s = g->entity_of[subject],
-                                   .r = (uint32_t)relation,
-                                   .o = g->entity_of[object]};
+            return (struct triple){.s = g->entity_of[subject], .r = (uint32_t)relation, .o = g->entity_of[object]};
     }
 }
 
@@ -133,7 +134,8 @@ static int fill(struct generator *g, struct graph *graph, uint64_t n, struct pm_
         if (g->draws_left-- == 0)
             return pm_error_set(err, PM_E_OPTION,
                                 "drawing finds too few different triples: only %" PRIu64 " of %" PRIu64
-                                "; take fewer triples, less skew or more noise", graph->n, n);
+                                "; take fewer triples, less skew or more noise",
+                                graph->n, n);
         add_new(&g->drawn, graph, draw(g));
     }
     return PM_OK;

@@ -24,7 +24,7 @@ enum kge_loss { KGE_LOGISTIC, KGE_SOFTMAX };
 /* What a stored model begins with; then follow the values of all keys, as they are in memory. */
 struct kge_header {
     char magic[8];
-    uint32_t model, dims, epochs, zero; /* epochs: trained so far */
+    uint32_t model, dims, epochs, zero;      /* epochs: trained so far */
     uint64_t n_entities, n_relations, graph; /* graph: hash of the training triples */
 };
 
@@ -55,7 +55,7 @@ struct kge_state {
     const struct kge_form *form;
 
     struct graph graph;
-    enum graph_part measured;    /* part on which the model is evaluated */
+    enum graph_part measured; /* part on which the model is evaluated */
     struct kge_filter tails, heads;
     uint32_t *by_relations;      /* training triples in the order of their relations; NULL unless by_relation */
     uint32_t *relation_nodes;    /* node that has most of a relation's triples; likewise */
@@ -98,7 +98,7 @@ struct kge_worker {
         bool hints;              /* the first batch of the run is still to come */
         struct kge_slots slots;
     } stream;
-    uint32_t epochs; /* trained in this run */
+    uint32_t epochs;        /* trained in this run */
     struct kge_slots slots; /* the trainer's */
     /* Scratch of the trainer. Per triple of a group: vectors that candidates are multiplied with; sums of candidates, weighted by
      * the gradients of their scores; scores of candidates. tails: candidates stand for the object; heads: for the subject. */

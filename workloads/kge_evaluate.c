@@ -66,8 +66,8 @@ static void add_query(struct ranking *x, struct triple t, bool tails)
         s->form->tail(subject, relation, s->length, s->dims, vector);
     else
         s->form->head(relation, s->length, object, s->dims, vector);
-    s->kernel->scores((struct kge_rows){vector, 0, 1}, (struct kge_rows){tails ? object : subject, 0, 1}, s->dims,
-                      &q->target_score, 1);
+    s->kernel->scores((struct kge_rows){vector, 0, 1}, (struct kge_rows){tails ? object : subject, 0, 1}, s->dims, &q->target_score,
+                      1);
     q->known = kge_filter_find(tails ? &s->tails : &s->heads, t, tails, &q->n_known);
 }
 

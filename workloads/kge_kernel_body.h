@@ -443,10 +443,10 @@ static void rescal_relation(const float *s, const float *o, uint32_t dims, float
         add(s[i], o, dims, out + i * stride);
 }
 
-#define TEXT(name)  #name
-#define QUOTE(name) TEXT(name)
+#define TEXT(name)   #name
+#define QUOTE(name)  TEXT(name)
 #define JOINED(a, b) a##b
-#define TABLE(name) JOINED(kge_kernel_, name)
+#define TABLE(name)  JOINED(kge_kernel_, name)
 
 const struct kge_kernel TABLE(NAME) = {
     .name = QUOTE(NAME),

@@ -111,7 +111,7 @@ const struct pm_option kge_options[] = {
      .max = PM_DISTRIBUTION_SKEW_MAX},
     {.name = "relation_skew",
      .type = PM_OPT_REAL,
-     .def = "1",
+     .def = "0.9",
      .help = "Zipf exponent of generated relations",
      .min = 0,
      .max = PM_DISTRIBUTION_SKEW_MAX},
@@ -126,9 +126,9 @@ const struct pm_option kge_options[] = {
      .help = "share of generated triples whose objects follow no rule",
      .min = 0,
      .max = 1},
-    {.name = "checkpoint", .type = PM_OPT_PATH, .help = "file to keep the model in, at each evaluation"},
+    {.name = "checkpoint", .type = PM_OPT_TEXT, .help = "file to keep the model in, at each evaluation"},
     {.name = "resume", .type = PM_OPT_PATH, .help = "checkpoint to go on from"},
-    {.name = "export", .type = PM_OPT_PATH, .help = "folder for the embeddings as .npy and text, at each evaluation"},
+    {.name = "export", .type = PM_OPT_TEXT, .help = "folder for the embeddings as .npy and text, at each evaluation"},
     {.name = "isa",
      .type = PM_OPT_ENUM,
      .def = "native",
@@ -179,11 +179,14 @@ static const struct setting settings[] = {
     {"fb15k-237", "triples", "272115"},
     {"fb15k-237", "valid_triples", "17535"},
     {"fb15k-237", "test_triples", "20466"},
-    {"fb15k-237", "dim", "200"},
-    {"fb15k-237", "negatives", "500"},
+    {"fb15k-237", "dim", "128"},
+    {"fb15k-237", "negatives", "300"},
     {"fb15k-237", "loss", "softmax"},
-    {"fb15k-237", "batch", "64"},
+    {"fb15k-237", "batch", "256"},
     {"fb15k-237", "shared", "1"},
+    {"fb15k-237", "norm", "n3"},
+    {"fb15k-237", "lambda_entity", "0.1"},
+    {"fb15k-237", "lambda_relation", "0.1"},
     {"medium", "entities", "20000"},
     {"medium", "relations", "50"},
     {"medium", "triples", "300000"},
@@ -208,8 +211,8 @@ static int put_preset(const struct pm_values *given, struct pm_values *effective
 /* Options of one way of getting triples that are given together with the other way. */
 static int check_sources(const struct pm_values *o, struct pm_error *err)
 {
-    static const char *const generator_only[] = {"entities", "relations", "triples", "valid_triples", "test_triples", "skew",
-                                                 "subject_skew", "relation_skew", "clusters", "noise"};
+    static const char *const generator_only[] = {"entities", "relations",    "triples",       "valid_triples", "test_triples",
+                                                 "skew",     "subject_skew", "relation_skew", "clusters",      "noise"};
     if (!pm_values_is_set(o, "train")) {
         if (!pm_values_is_set(o, "valid") && !pm_values_is_set(o, "test"))
             return PM_OK;
@@ -230,10 +233,11 @@ static int check_training(const struct kge_state *s, struct pm_error *err)
         return pm_error_set(err, PM_E_OPTION, "dim=%u with model=complex (allowed: even numbers, two floats per complex number)",
                             s->dims);
     if (s->stepwise && (s->batch > 1 || s->loss == KGE_SOFTMAX || s->shared))
-        return pm_error_set(err, PM_E_OPTION, "update=score takes one triple at a time (allowed: with batch=1,loss=logistic,shared=0)");
+        return pm_error_set(err, PM_E_OPTION, "update=score takes one triple at a time (allowed: batch=1,loss=logistic,shared=0)");
     uint64_t samples = 2 * (uint64_t)s->negatives * (s->shared ? 1 : s->batch);
     if (samples > SAMPLES_MAX)
-        return pm_error_set(err, PM_E_OPTION, "%llu negatives per batch (allowed: at most %d, 2 x negatives, x batch with shared=0)",
+        return pm_error_set(err, PM_E_OPTION,
+                            "%llu negatives per batch (allowed: at most %d; 2 x negatives, x batch with shared=0)",
                             (unsigned long long)samples, SAMPLES_MAX);
     return PM_OK;
 }
@@ -271,8 +275,9 @@ static int keep_path(const struct pm_values *o, const char *name, char **path, s
 {
     if (!pm_values_is_set(o, name))
         return PM_OK;
-    if (strlen(pm_values_text(o, name)) > KGE_PATH_MAX)
-        return pm_error_set(err, PM_E_OPTION, "%s=: the path is too long (allowed: %d bytes)", name, KGE_PATH_MAX);
+    size_t length = strlen(pm_values_text(o, name));
+    if (length == 0 || length > KGE_PATH_MAX)
+        return pm_error_set(err, PM_E_OPTION, "%s= has %zu bytes (allowed: a path of 1 to %d)", name, length, KGE_PATH_MAX);
     *path = strdup(pm_values_text(o, name));
     return *path != NULL ? PM_OK : pm_error_set(err, PM_E_MEMORY, "%s=: out of memory", name);
 }

@@ -162,8 +162,7 @@ static void write_text(struct output *x, pm_key first, uint32_t n, const float *
         bool entity = key < s->graph.n_entities;
         uint64_t row = entity ? 0 : (key - s->graph.n_entities) % s->rows;
         if (row == 0)
-            write_name(x, entity ? &s->graph.entities : &s->graph.relations,
-                       entity ? key : (key - s->graph.n_entities) / s->rows);
+            write_name(x, entity ? &s->graph.entities : &s->graph.relations, entity ? key : (key - s->graph.n_entities) / s->rows);
         for (uint32_t k = 0; k < s->dims; k++)
             fprintf(x->file, "%c%.9g", row == 0 && k == 0 ? '\t' : ' ', (double)values[(size_t)i * s->length + k]);
         if (entity || row + 1 == s->rows)

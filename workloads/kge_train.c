@@ -41,7 +41,7 @@ void kge_trainer_free(struct kge_worker *w)
 
 /* Some triples of a batch, and the negatives that they share; [0]: for the object, [1]: for the subject. */
 struct group {
-    uint32_t first, n;       /* triples */
+    uint32_t first, n; /* triples */
     const pm_key *negatives[2];
     const float *candidates[2]; /* their values */
     float *updates[2];
@@ -59,7 +59,7 @@ static struct vectors vectors_of(const struct kge_state *s, const struct kge_wor
     size_t at[3] = {w->slots.list[slots->s].first, w->slots.list[slots->r].first, w->slots.list[slots->o].first};
     for (int k = 0; k < 3; k++)
         at[k] *= s->length;
-    return (struct vectors){step->values + at[0], step->values + at[1], step->values + at[2],
+    return (struct vectors){step->values + at[0],  step->values + at[1],  step->values + at[2],
                             step->updates + at[0], step->updates + at[1], step->updates + at[2]};
 }
 

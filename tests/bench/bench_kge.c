@@ -28,27 +28,29 @@ static double now_s(void)
 /* ---- Peak ---- */
 
 /* Twelve of each: as many are under way as the latency of a multiply-add needs, and as registers hold. */
-#define TWELVE(do) do(0) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11)
+#define TWELVE(do)                                                                                                                 \
+    do                                                                                                                             \
+    (0) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11)
 #define DECLARE(n) vector x##n = {0};
 #define STEP(n)    x##n = x##n * a + b;
 #define KEEP(n)    keep = keep + x##n[0];
 
 /* Defines a function that does PEAK_STEPS times twelve multiply-adds on vectors of this many floats, and returns the operations.
  * The rest of the tests is compiled without fused ones. */
-#define PEAK(name, isa, floats)                                                                                                   \
-    __attribute__((optimize("fp-contract=fast") isa)) static double name(void)                                                    \
-    {                                                                                                                             \
-        typedef float vector __attribute__((vector_size(floats * sizeof(float))));                                               \
-        volatile float factor = 0.5f, keep = 0;                                                                                   \
-        vector a = {0}, b = {0};                                                                                                  \
-        TWELVE(DECLARE)                                                                                                           \
-        a += factor;                                                                                                              \
-        b += factor;                                                                                                              \
-        for (int i = 0; i < PEAK_STEPS; i++) {                                                                                    \
-            TWELVE(STEP)                                                                                                          \
-        }                                                                                                                         \
-        TWELVE(KEEP)                                                                                                              \
-        return 2.0 * 12 * floats * PEAK_STEPS;                                                                                    \
+#define PEAK(name, isa, floats)                                                                                                    \
+    __attribute__((optimize("fp-contract=fast") isa)) static double name(void)                                                     \
+    {                                                                                                                              \
+        typedef float vector __attribute__((vector_size(floats * sizeof(float))));                                                 \
+        volatile float factor = 0.5f, keep = 0;                                                                                    \
+        vector a = {0}, b = {0};                                                                                                   \
+        TWELVE(DECLARE)                                                                                                            \
+        a += factor;                                                                                                               \
+        b += factor;                                                                                                               \
+        for (int i = 0; i < PEAK_STEPS; i++) {                                                                                     \
+            TWELVE(STEP)                                                                                                           \
+        }                                                                                                                          \
+        TWELVE(KEEP)                                                                                                               \
+        return 2.0 * 12 * floats * PEAK_STEPS;                                                                                     \
     }
 
 #if defined(__x86_64__)
@@ -92,8 +94,13 @@ static float *floats(size_t n)
 
 static struct group make_group(uint32_t triples, uint32_t negatives, uint32_t dims)
 {
-    return (struct group){triples, negatives, dims, floats((size_t)triples * dims), floats((size_t)negatives * 2 * dims),
-                          floats((size_t)triples * negatives), floats((size_t)triples * dims),
+    return (struct group){triples,
+                          negatives,
+                          dims,
+                          floats((size_t)triples * dims),
+                          floats((size_t)negatives * 2 * dims),
+                          floats((size_t)triples * negatives),
+                          floats((size_t)triples * dims),
                           floats((size_t)negatives * 2 * dims)};
 }
 
