@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# time-limit: 300
 # Workload kge from the command line: files good and bad, the same quality whoever manages the parameters, simulated and with real
 # processes, the same bits again, presets without values, checkpoint and export.
 . "$(dirname "$0")/cli.sh"
@@ -24,13 +25,14 @@ says '^kge  *embeddings of knowledge graphs'
 awk 'BEGIN { split("mo tu we th fr sa su", day, " "); names["next"] = 1; names["before"] = 6; names["second"] = 2
     for (r in names) for (i = 0; i < 7; i++)
         printf "%s\t%s\t%s\r\n", day[i + 1], r, day[(i + names[r]) % 7 + 1] >(i == 2 && r != "second" ? "test.tsv" : "train.tsv") }'
-mrr 1 1 sim single kge:train=train.tsv,test=test.tsv,dim=8,rate=0.1 200
+mrr 1 1 sim single kge:train=train.tsv,test=test.tsv,dim=8,rate=0.1 100
 is_true "days" "$mrr > 0.3"
-is "metrics" "$(sql q.db "SELECT group_concat(DISTINCT metric) FROM quality")" mrr,hits_at_1,hits_at_3,hits_at_10,mean_rank
+is "metrics" "$(sql q.db "SELECT group_concat(metric) FROM (SELECT metric FROM quality ORDER BY metric)")" \
+    hits_at_1,hits_at_10,hits_at_3,mean_rank,mrr
 sed '3s/\t/ /' train.tsv >bad.tsv
 bad 3 "bad.tsv:3: '.*' is not 'subject TAB relation TAB object'" run --workload kge:train=bad.tsv
 bad 3 "bad.tsv:3: '.*' is not 'subject TAB relation TAB object'" run --workload kge:train=train.tsv,test=bad.tsv
-bad 3 'none.tsv: cannot be opened' run --workload kge:train=none.tsv
+bad 3 'none.tsv: No such file' run --workload kge:train=none.tsv
 : >empty.tsv
 bad 3 'empty.tsv:1: the file holds no triple' run --workload kge:train=empty.tsv
 bad 3 'train.tsv: is no checkpoint of kge' run --workload kge:train=train.tsv,test=test.tsv,resume=train.tsv
@@ -39,16 +41,16 @@ bad 2 'model.*complex' run --workload kge:model=complexx
 bad 2 'export= needs values' run --values none --workload kge:export=x
 
 # The same training under policies with one copy of each value, and by replicas.
-task=kge:entities=500,relations=6,triples=8000,clusters=20,noise=0,dim=16,accumulator=0.01,batch=8
+task=kge:entities=500,relations=6,triples=6000,clusters=20,noise=0,dim=16,accumulator=0.01,batch=8
 mrr 1 1 sim single $task 10
 alone=$mrr
 is_true "single" "$alone > 0.15"
 for policy in classic lapse full; do
     mrr 3 2 sim $policy $task,partition=relations 10
-    is_true "$policy beside one worker" "abs($mrr - $alone) < 0.1"
+    is_true "$policy beside one worker" "abs($mrr - $alone) < 0.15"
 done
 mrr 2 1 real classic $task 10
-is_true "classic on real processes" "abs($mrr - $alone) < 0.1"
+is_true "classic on real processes" "abs($mrr - $alone) < 0.15"
 
 # One worker computes the same bits on both backends, and again.
 for backend in sim real sim; do
@@ -69,7 +71,7 @@ is_true "going on" "$loss < $before"
 # The published accesses, 3 per scored triple and a third of them sampled, under every policy.
 for policy in $("$PMLAB" list policies | cut -d ' ' -f 1); do
     rm -f q.db
-    good run --quiet --db q.db --values none --nodes 4 --workers 2 --bandwidth 100Gbps --policy "$policy" --epoch-fraction 0.005 \
+    good run --quiet --db q.db --values none --nodes 4 --workers 2 --bandwidth 100Gbps --policy "$policy" --epoch-fraction 0.002 \
         --workload kge:preset=wikidata5m,entities=20000,triples=20000
     is "$policy: accesses" "$(sql q.db "SELECT sum(local_reads + replica_reads + remote_reads + queued_reads) = 603 * max(steps),
         sum(sample_reads) = 200 * max(steps) FROM node_epoch JOIN epoch USING (run_id, epoch)")" "1|1"
