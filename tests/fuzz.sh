@@ -45,6 +45,7 @@ unit_spec random_specs_round_trip ROUNDS 100000
 unit_spec random_texts ROUNDS 100000
 unit_ratings damaged_files_are_read_or_refused ROUNDS 3000
 unit_libsvm damaged_files_are_read_or_refused ROUNDS 3000
+unit_graph damaged_files_are_read_or_refused ROUNDS 3000
 unit_trace random_bytes_decode_or_not ROUNDS 100000
 unit_trace sealed_damage_is_read_or_refused ROUNDS 100000
 unit_trace_text random_texts_are_read_or_refused ROUNDS 100000

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# time-limit: 300
+# Workload kge from the command line: files good and bad, the same quality whoever manages the parameters, simulated and with real
+# processes, the same bits again, presets without values, checkpoint and export.
+. "$(dirname "$0")/cli.sh"
+
+# mrr NODES WORKERS BACKEND POLICY WORKLOAD EPOCHS: sets mrr and loss after the last epoch.
+mrr() {
+    rm -f q.db
+    good run --quiet --db q.db --nodes "$1" --workers "$2" --backend "$3" --policy "$4" --workload "$5" --epochs "$6" \
+        --evaluate end
+    mrr=$(sql q.db "SELECT value FROM quality WHERE metric = 'mrr'")
+    loss=$(sql q.db 'SELECT loss FROM epoch ORDER BY epoch DESC LIMIT 1')
+    echo "$4 on $3, $1 x $2: MRR $mrr, loss $loss"
+}
+
+# is_true WHAT EXPRESSION
+is_true() { is "$1: $2" "$(sql :memory: "SELECT $2")" 1; }
+
+run list workloads
+says '^kge  *embeddings of knowledge graphs'
+
+# Days of the week, in CR LF files: tomorrow, yesterday and the day after tomorrow of each but what is left for the test.
+awk 'BEGIN { split("mo tu we th fr sa su", day, " "); names["next"] = 1; names["before"] = 6; names["second"] = 2
+    for (r in names) for (i = 0; i < 7; i++)
+        printf "%s\t%s\t%s\r\n", day[i + 1], r, day[(i + names[r]) % 7 + 1] >(i == 2 && r != "second" ? "test.tsv" : "train.tsv") }'
+mrr 1 1 sim single kge:train=train.tsv,test=test.tsv,dim=8,rate=0.1 100
+is_true "days" "$mrr > 0.3"
+is "metrics" "$(sql q.db "SELECT group_concat(metric) FROM (SELECT metric FROM quality ORDER BY metric)")" \
+    hits_at_1,hits_at_10,hits_at_3,mean_rank,mrr
+sed '3s/\t/ /' train.tsv >bad.tsv
+bad 3 "bad.tsv:3: '.*' is not 'subject TAB relation TAB object'" run --workload kge:train=bad.tsv
+bad 3 "bad.tsv:3: '.*' is not 'subject TAB relation TAB object'" run --workload kge:train=train.tsv,test=bad.tsv
+bad 3 'none.tsv: No such file' run --workload kge:train=none.tsv
+: >empty.tsv
+bad 3 'empty.tsv:1: the file holds no triple' run --workload kge:train=empty.tsv
+bad 3 'train.tsv: is no checkpoint of kge' run --workload kge:train=train.tsv,test=test.tsv,resume=train.tsv
+bad 2 'dim=7 with model=complex' run --workload kge:dim=7
+bad 2 'model.*complex' run --workload kge:model=complexx
+bad 2 'export= needs values' run --values none --workload kge:export=x
+
+# The same training under policies with one copy of each value, and by replicas.
+task=kge:entities=500,relations=6,triples=6000,clusters=20,noise=0,dim=16,accumulator=0.01,batch=8
+mrr 1 1 sim single $task 10
+alone=$mrr
+is_true "single" "$alone > 0.15"
+for policy in classic lapse full; do
+    mrr 3 2 sim $policy $task,partition=relations 10
+    is_true "$policy beside one worker" "abs($mrr - $alone) < 0.15"
+done
+mrr 2 1 real classic $task 10
+is_true "classic on real processes" "abs($mrr - $alone) < 0.15"
+
+# One worker computes the same bits on both backends, and again.
+for backend in sim real sim; do
+    mrr 1 1 $backend classic $task,isa=baseline 2
+    found="$(sql q.db 'SELECT values_digest FROM run')|$mrr|$loss"
+    is "bits on $backend" "$found" "${bits:=$found}"
+done
+
+# Checkpoint and export.
+mrr 2 1 sim classic $task,checkpoint=model.kge,export=model 2
+is "files" "$(ls model | tr '\n' ' ')" "entities.npy entities.txt relations.npy relations.txt "
+is "entities" "$(wc -l <model/entities.txt)" 500
+is "relations" "$(awk 'NF != 17' model/relations.txt | wc -l)" 0
+before=$loss
+mrr 2 1 sim classic $task,resume=model.kge 1
+is_true "going on" "$loss < $before"
+
+# The published accesses, 3 per scored triple and a third of them sampled, under every policy.
+for policy in $("$PMLAB" list policies | cut -d ' ' -f 1); do
+    rm -f q.db
+    good run --quiet --db q.db --values none --nodes 4 --workers 2 --bandwidth 100Gbps --policy "$policy" --epoch-fraction 0.002 \
+        --workload kge:preset=wikidata5m,entities=20000,triples=20000
+    is "$policy: accesses" "$(sql q.db "SELECT sum(local_reads + replica_reads + remote_reads + queued_reads) = 603 * max(steps),
+        sum(sample_reads) = 200 * max(steps) FROM node_epoch JOIN epoch USING (run_id, epoch)")" "1|1"
+done
+finish
