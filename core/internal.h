@@ -581,20 +581,6 @@ uint64_t pm_intents_bytes(const struct pm_intents *t);
 struct pm_samples *pm_samples_new(void);
 void pm_samples_free(struct pm_samples *s);
 
-/* ---- keys of distributions that can be read here (local.c) ---- */
-void pm_local_note(struct pm_node *node, pm_key key, bool here);
-/* Under the latch of the key's slot: its main copy has come or its replica is ready; it has been given away or dropped. */
-static inline void pm_key_came(struct pm_node *node, pm_key key)
-{
-    if (node->local)
-        pm_local_note(node, key, true);
-}
-static inline void pm_key_went(struct pm_node *node, pm_key key)
-{
-    if (node->local)
-        pm_local_note(node, key, false);
-}
-
 /* ---- checks of received messages (check.c) ---- */
 /* Keys in range and floats as many as the keys' lengths say (or, with `pull`, none, but no more in the answer than a
  * message holds). */

@@ -8,6 +8,18 @@
 /* PM_OK or PM_E_MEMORY; does nothing unless the scheme of sampling wants to know. */
 int pm_local_init(struct pm_node *node);
 void pm_local_fini(struct pm_node *node);
+void pm_local_note(struct pm_node *node, pm_key key, bool here);
+/* Under the latch of the key's slot: its main copy has come or its replica is ready; it has been given away or dropped. */
+static inline void pm_key_came(struct pm_node *node, pm_key key)
+{
+    if (node->local)
+        pm_local_note(node, key, true);
+}
+static inline void pm_key_went(struct pm_node *node, pm_key key)
+{
+    if (node->local)
+        pm_local_note(node, key, false);
+}
 /* The first key of the distribution's support, from `key` on and round, that can be read here, looking at no more than `tries`
  * times 64 keys; PM_KEY_NONE. */
 pm_key pm_local_from(const struct pm_node *node, uint32_t distribution, pm_key key, uint64_t tries);
