@@ -8,10 +8,7 @@ out=${2:?usage: demo.sh BINARY OUTDIR}
 mkdir -p "$out"
 rm -f "$out/results.db" "$out/results.db-wal" "$out/results.db-shm"
 
-policies=
-for policy in single classic full full:syncs_per_second=200 kv; do
-    if "$pmlab" list policies | grep -q "^${policy%%:*} "; then policies=$policies${policies:+,}$policy; fi
-done
+policies=single,kv,classic,stale:sync=server,full,full:syncs_per_second=200,lapse,nups:replicate=50,syncs_per_second=200,adaps
 data=(--workload mf --workload.rows 4000 --workload.cols 500 --workload.cells 100k --workload.truth_rank 4
     --workload.lambda 0.02)
 
