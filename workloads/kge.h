@@ -48,7 +48,7 @@ struct kge_state {
     bool shared;                 /* the triples of a batch share their negatives */
     bool stepwise;               /* a step per scored triple, which has its own pulls and pushes */
     bool by_relation;            /* triples are divided over the nodes by their relations */
-    float rate, lambda_entity, lambda_relation, shift;
+    float rate, lambda_entity, lambda_relation;
     float accumulator, init;
     uint64_t init_seed, order_seed;
     const struct kge_kernel *kernel;

@@ -49,9 +49,9 @@ struct kge_kernel {
     void (*penalty)(enum kge_norm norm, bool complex, float weight, const float *x, uint32_t dims, float *gradient);
     /* Scores of triples that are held to be false become the derivatives of log(1 + e^score), whose sum is returned. */
     double (*logistic)(float *scores, uint32_t n);
-    /* Scores become the derivatives of log(e^positive + sum of e^(score + shift)) - positive, which is returned; so does *positive,
+    /* Scores become the derivatives of log(e^positive + sum of e^score) - positive, which is returned; so does *positive,
      * to be added to. */
-    double (*softmax)(float *scores, uint32_t n, float shift, float positive, float *positive_gradient);
+    double (*softmax)(float *scores, uint32_t n, float positive, float *positive_gradient);
     /* How many scores are not less than or equal to target - greater, or no numbers - and how many are equal. */
     void (*count)(const float *scores, uint32_t n, float target, uint64_t *greater, uint64_t *equal);
 };

@@ -320,13 +320,13 @@ INLINE float greatest(const float *x, uint32_t n, float least)
     return part[0];
 }
 
-static double softmax(float *scores, uint32_t n, float shift, float positive, float *positive_gradient)
+static double softmax(float *scores, uint32_t n, float positive, float *positive_gradient)
 {
-    float top = greatest(scores, n, positive - shift) + shift;
+    float top = greatest(scores, n, positive);
     vec parts = {0};
     uint32_t i = 0;
     for (uint32_t k = 0; k < n; k++)
-        scores[k] = exp_negative(scores[k] + shift - top);
+        scores[k] = exp_negative(scores[k] - top);
     for (; i + LANES <= n; i += LANES)
         parts += load(scores + i);
     if (i < n)

@@ -83,8 +83,8 @@ static double lose(const struct kge_state *s, float positive, float *tail_scores
     const struct kge_kernel *k = s->kernel;
     *derivative = 0;
     if (s->loss == KGE_SOFTMAX)
-        return k->softmax(tail_scores, s->negatives, s->shift, positive, derivative) +
-               k->softmax(head_scores, s->negatives, s->shift, positive, derivative);
+        return k->softmax(tail_scores, s->negatives, positive, derivative) +
+               k->softmax(head_scores, s->negatives, positive, derivative);
     float negated = -positive;
     double loss = k->logistic(&negated, 1);
     *derivative = -negated;
