@@ -11,7 +11,7 @@
 #include "core/internal.h"
 #include "core/scratch.h"
 
-enum { CHUNK_WORDS = 1022, HEADER_WORDS = 3, FIRST_PLACES = 64 };
+enum { CHUNK_WORDS = 1022, HEADER_WORDS = 3, FIRST_PLACES = 64, AHEAD = 12 };
 
 struct chunk {
     struct chunk *next;
@@ -191,6 +191,11 @@ static void fini(struct calendar *c)
 
 /* ---- the table of active intents ---- */
 
+static inline __attribute__((always_inline)) void prefetch_place(const struct pm_intents *t, pm_key key)
+{
+    __builtin_prefetch(&t->table[(uint32_t)pm_hash64(key) & t->mask], 1);
+}
+
 static struct active *place_of(const struct pm_intents *t, pm_key key)
 {
     uint32_t at = (uint32_t)pm_hash64(key) & t->mask;
@@ -321,13 +326,21 @@ void pm_intents_take(struct pm_ctx *ctx, struct pm_worker *worker, pm_clock unti
         fn(ctx, arg, keys, n, start, end);
 }
 
+/* What will be touched of a later key comes into the cache. Inlined, because the compiler drops calls of what only prefetches. */
+static inline __attribute__((always_inline)) void fetch_ahead(struct pm_ctx *ctx, const struct pm_intents *t, const pm_key *keys, size_t n,
+                                                              size_t i)
+{
+    if (i >= n)
+        return;
+    prefetch_place(t, keys[i]);
+    pm_slots_prefetch(&ctx->node->slots, keys[i]);
+}
+
 static void begin(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, size_t n, pm_clock end, pm_visit_fn began,
                   void *arg)
 {
-    enum { AHEAD = 8 };
     for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            pm_slots_prefetch(&ctx->node->slots, keys[i + AHEAD]);
+        fetch_ahead(ctx, t, keys, n, i + AHEAD);
         if (!want(t, keys[i], end))
             continue;
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
@@ -340,6 +353,7 @@ static void begin(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, 
 static void finish(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, size_t n, pm_clock now)
 {
     for (size_t i = 0; i < n; i++) {
+        fetch_ahead(ctx, t, keys, n, i + AHEAD);
         struct active *a = place_of(t, keys[i]);
         if (a->key != keys[i] || a->end > now)
             continue; /* over already, or wanted for longer */

@@ -3,9 +3,10 @@
  * from an intent on one remote key until it is local; replicas that both nodes write. Beside the figures the limits of the same
  * run: memcpy, a stream and a ping-pong over loopback TCP.
  *
- *   bench_intent_real [ROUNDS]      (5)
+ *   bench_intent_real [ROUNDS [PART]]      (5 all; bulk, single, replicas, or the number of a row, from 0)
  *
- * Every round measures everything once; figures are medians over the rounds. Exit 0: a benchmark does not judge, it prints. */
+ * Every round measures everything once; figures are medians over the rounds. On a machine that does other things, too, look at
+ * the processor time, which both nodes' threads have taken together. Exit 0: a benchmark does not judge, it prints. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@
 
 enum {
     ROUNDS_MAX = 99,
-    MOVES = 4, /* of all keys, after a first one that gathers them */
+    MOVES = 4,  /* of all keys that are measured */
+    GROUND = 3, /* before: the first gathers them, then each node has once taken what memory it needs */
     SINGLES = 300,
     DECLARED = 1000, /* keys per call */
     PUSHED = 10,
@@ -35,7 +37,7 @@ enum {
 #define STREAM_BYTES ((uint64_t)1 << 30)
 #define FOR_EVER     ((pm_clock)1 << 40)
 
-enum figure { KEYS_PER_S, LATENCY_P50, LATENCY_P99, PUSHES_PER_S, SENT_PER_S, FIGURES };
+enum figure { KEYS_PER_S, LATENCY_P50, LATENCY_P99, PUSHES_PER_S, SENT_PER_S, CPU_NS_PER_KEY, FIGURES };
 
 /* One measurement; what AdaPM's released code does with its defaults was recorded on another machine. */
 struct experiment {
@@ -54,6 +56,13 @@ static void pause_ns(int64_t ns)
 {
     const struct timespec t = {0, ns};
     nanosleep(&t, NULL);
+}
+
+static int64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 static void tell(struct pm_worker *w, enum figure figure, double value)
@@ -115,25 +124,30 @@ static int move_all(struct pm_worker *w, void *arg)
     struct experiment *e = arg;
     uint32_t rank = pm_worker_rank(w);
     uint64_t missing = 0;
-    double seconds = 0;
+    double seconds = 0, cpu = 0;
     int rc = pm_barrier(w);
     for (pm_key key = 0; key < e->keys; key++)
         missing += pm_home(w->ctx.node, key) != rank;
-    for (uint32_t move = 0; move <= MOVES && rc == PM_OK; move++) {
-        int64_t ns = 0;
+    for (uint32_t move = 0; move < GROUND + MOVES && rc == PM_OK; move++) {
+        int64_t ns = 0, before_ns = cpu_ns();
         if (rank == move % 2) {
             rc = gather(w, e->keys, missing, &ns);
             missing = e->keys;
         } else if (move == 0) {
             missing = e->keys;
         }
-        double elapsed = (double)ns / 1e9;
         if (rc == PM_OK)
-            rc = pm_reduce(w, &elapsed, 1);
-        seconds += move > 0 ? elapsed : 0;
+            rc = pm_barrier(w);
+        double sums[] = {(double)ns / 1e9, (double)(cpu_ns() - before_ns)};
+        if (rc == PM_OK)
+            rc = pm_reduce(w, sums, 2);
+        seconds += move >= GROUND ? sums[0] : 0;
+        cpu += move >= GROUND ? sums[1] : 0;
     }
-    if (rank == 0 && rc == PM_OK)
+    if (rank == 0 && rc == PM_OK) {
         tell(w, KEYS_PER_S, (double)e->keys * MOVES / seconds);
+        tell(w, CPU_NS_PER_KEY, cpu / ((double)e->keys * MOVES));
+    }
     return rc;
 }
 
@@ -317,7 +331,7 @@ static struct experiment replicas[] = {
     {.main = write_replicas, .length = 128, .keys = 20000, .adapm_keys_per_s = 0.7e6},
     {.main = write_replicas, .length = 1000, .keys = 5000, .adapm_keys_per_s = 0.12e6},
 };
-enum { BULKS = sizeof bulk / sizeof *bulk, REPLICAS = sizeof replicas / sizeof *replicas };
+enum { BULKS = sizeof bulk / sizeof *bulk, REPLICAS = sizeof replicas / sizeof *replicas, EXPERIMENTS = BULKS + 1 + REPLICAS };
 static double stream[ROUNDS_MAX], copy[ROUNDS_MAX], ping[ROUNDS_MAX];
 
 static void keep(void *arg, const struct pm_record *record)
@@ -362,13 +376,13 @@ static double median(struct experiment *e, enum figure figure, uint32_t rounds)
 
 static void print_bulk(uint32_t rounds, double stream_bytes_per_s)
 {
-    printf("Relocation in bulk, back and forth: thousand keys per second; limit: values, keys and metadata of the request\n"
-           "and of the grant (52 bytes and the value) as one stream.\n"
-           "length    keys |    ours |   AdaPM  ratio |   limit  ratio\n");
+    printf("Relocation in bulk, back and forth: thousand keys per second; processor time per key; limit: values, keys and\n"
+           "metadata of the request and of the grant (44 bytes and the value) as one stream.\n"
+           "length    keys |    ours |  cpu ns |   AdaPM  ratio |   limit  ratio\n");
     for (struct experiment *e = bulk; e < bulk + BULKS; e++) {
-        double ours = median(e, KEYS_PER_S, rounds), limit = stream_bytes_per_s / (52 + 4.0 * e->length);
-        printf("%6u %7.0f | %7.0f | %7.0f %6.2f | %7.0f %6.2f\n", e->length, (double)e->keys, ours / 1e3, e->adapm_keys_per_s / 1e3,
-               ours / e->adapm_keys_per_s, limit / 1e3, ours / limit);
+        double ours = median(e, KEYS_PER_S, rounds), limit = stream_bytes_per_s / (44 + 4.0 * e->length);
+        printf("%6u %7.0f | %7.0f | %7.0f | %7.0f %6.2f | %7.0f %6.2f\n", e->length, (double)e->keys, ours / 1e3,
+               median(e, CPU_NS_PER_KEY, rounds), e->adapm_keys_per_s / 1e3, ours / e->adapm_keys_per_s, limit / 1e3, ours / limit);
     }
 }
 
@@ -401,15 +415,29 @@ static void measure_limits(uint32_t round)
     ping[round] = measure_quantile(us, SINGLES, 0.5);
 }
 
+static void select_part(const char *part, uint32_t *first, uint32_t *last)
+{
+    if (strcmp(part, "bulk") == 0)
+        *last = BULKS;
+    else if (strcmp(part, "single") == 0)
+        *first = BULKS, *last = BULKS + 1;
+    else if (strcmp(part, "replicas") == 0)
+        *first = BULKS + 1;
+    else if (strcmp(part, "all") != 0)
+        *first = (uint32_t)strtoul(part, NULL, 10) % EXPERIMENTS, *last = *first + 1;
+}
+
 int main(int argc, char **argv)
 {
+    uint32_t first = 0, last = EXPERIMENTS;
+    select_part(argc > 2 ? argv[2] : "all", &first, &last);
     long asked_rounds = argc > 1 ? strtol(argv[1], NULL, 10) : 5;
     uint32_t rounds = asked_rounds < 1 ? 1 : asked_rounds > ROUNDS_MAX ? ROUNDS_MAX : (uint32_t)asked_rounds;
     probed_at_ns = mmap(NULL, PROBES_MAX * sizeof *probed_at_ns, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     PM_ASSERT(probed_at_ns != MAP_FAILED);
     for (uint32_t round = 0; round < rounds; round++) {
         measure_limits(round);
-        for (uint32_t i = 0; i < BULKS + 1 + REPLICAS; i++) {
+        for (uint32_t i = first; i < last; i++) {
             struct experiment *e = i < BULKS ? &bulk[i] : i == BULKS ? &single : &replicas[i - BULKS - 1];
             e->round = round;
             run(e);
@@ -419,11 +447,14 @@ int main(int argc, char **argv)
     printf("Two processes under adaps with its defaults, one worker each, %u rounds; medians. AdaPM: as recorded on another "
            "machine.\nmemcpy %.1f GB/s, stream %.2f GB/s, ping-pong %.0f us.\n\n",
            rounds, measure_quantile(copy, rounds, 0.5) / 1e9, stream_bytes_per_s / 1e9, measure_quantile(ping, rounds, 0.5));
-    print_bulk(rounds, stream_bytes_per_s);
-    printf("\nIntent on one remote key until it is local: p50 %.0f us, p99 %.0f us (AdaPM: p50 500 to 1100); limit: half a round\n"
+    if (first < BULKS)
+        print_bulk(rounds, stream_bytes_per_s);
+    if (first <= BULKS && last > BULKS)
+        printf("\nIntent on one remote key until it is local: p50 %.0f us, p99 %.0f us (AdaPM: p50 500 to 1100); limit: half a round\n"
            "of 1000 us and a ping-pong, %.0f us.\n",
            median(&single, LATENCY_P50, rounds), median(&single, LATENCY_P99, rounds),
            500 + measure_quantile(ping, rounds, 0.5));
-    print_replicas(rounds);
+    if (last > BULKS + 1)
+        print_replicas(rounds);
     return 0;
 }
