@@ -60,9 +60,11 @@ struct pm_scratch {
     /* keys that a reply answered */
     pm_key *answered;
     size_t answered_capacity;
-    /* keys of an intent that is acted on */
+    /* keys of intents that are acted on, and until when they are wanted */
     pm_key *intents;
     size_t intents_capacity;
+    pm_clock *intent_ends;
+    size_t intent_ends_capacity;
 };
 
 struct pm_scratch *pm_scratch_new(uint32_t nodes);
