@@ -58,10 +58,10 @@ static void pause_ns(int64_t ns)
     nanosleep(&t, NULL);
 }
 
-static int64_t cpu_ns(void)
+static int64_t cpu_ns(clockid_t clock)
 {
     struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -129,7 +129,7 @@ static int move_all(struct pm_worker *w, void *arg)
     for (pm_key key = 0; key < e->keys; key++)
         missing += pm_home(w->ctx.node, key) != rank;
     for (uint32_t move = 0; move < GROUND + MOVES && rc == PM_OK; move++) {
-        int64_t ns = 0, before_ns = cpu_ns();
+        int64_t ns = 0, before_ns = cpu_ns(CLOCK_PROCESS_CPUTIME_ID);
         if (rank == move % 2) {
             rc = gather(w, e->keys, missing, &ns);
             missing = e->keys;
@@ -138,7 +138,7 @@ static int move_all(struct pm_worker *w, void *arg)
         }
         if (rc == PM_OK)
             rc = pm_barrier(w);
-        double sums[] = {(double)ns / 1e9, (double)(cpu_ns() - before_ns)};
+        double sums[] = {(double)ns / 1e9, (double)(cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - before_ns)};
         if (rc == PM_OK)
             rc = pm_reduce(w, sums, 2);
         seconds += move >= GROUND ? sums[0] : 0;
@@ -250,6 +250,12 @@ static uint64_t asked(struct pm_worker *w)
     return __atomic_load_n(&w->ctx.node->rounds.asked, __ATOMIC_RELAXED);
 }
 
+/* Processor time of this node's communicator, on the thread of its only worker. */
+static int64_t communicator_ns(void)
+{
+    return cpu_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /* Sums over both nodes. */
 static int write_for_a_while(struct writer *r)
 {
@@ -257,7 +263,7 @@ static int write_for_a_while(struct writer *r)
     struct pm_counters before, after;
     pm_node_counters(w->ctx.node, &before);
     uint64_t asked_before = asked(w);
-    int64_t start_ns = real_clock_ns(), now_ns = start_ns;
+    int64_t start_ns = real_clock_ns(), now_ns = start_ns, before_ns = communicator_ns();
     int rc = PM_OK;
     for (uint64_t i = 0; now_ns < start_ns + WRITING_NS && rc == PM_OK; i++) {
         rc = push_batch(r);
@@ -270,10 +276,12 @@ static int write_for_a_while(struct writer *r)
     double sums[] = {(double)(asked(w) - asked_before) / seconds, (double)r->pushes / seconds,
                      (double)(after.bytes_sent - before.bytes_sent) / seconds,
                      r->n_delays ? measure_quantile(r->delays_us, (uint32_t)r->n_delays, 0.5) : 0,
-                     r->n_delays ? measure_quantile(r->delays_us, (uint32_t)r->n_delays, 0.99) : 0};
-    const enum figure figures[] = {KEYS_PER_S, PUSHES_PER_S, SENT_PER_S, LATENCY_P50, LATENCY_P99};
+                     r->n_delays ? measure_quantile(r->delays_us, (uint32_t)r->n_delays, 0.99) : 0,
+                     (double)(communicator_ns() - before_ns) / seconds};
+    const enum figure figures[] = {KEYS_PER_S, PUSHES_PER_S, SENT_PER_S, LATENCY_P50, LATENCY_P99, CPU_NS_PER_KEY};
     if (rc == PM_OK)
         rc = pm_reduce(w, sums, sizeof sums / sizeof *sums);
+    sums[5] /= sums[0];
     for (uint32_t i = 0; i < sizeof sums / sizeof *sums && rc == PM_OK && pm_worker_rank(w) == 0; i++)
         tell(w, figures[i], sums[i]);
     return rc;
@@ -389,8 +397,8 @@ static void print_bulk(uint32_t rounds, double stream_bytes_per_s)
 static void print_replicas(uint32_t rounds)
 {
     printf("\nReplicas of the same keys at both nodes, which push to them all the time: refreshes of replicas and pushes per\n"
-           "second (million, both nodes), MB/s sent, staleness one way (us).\n"
-           "length    keys | refreshes  AdaPM  ratio |  pushes |   sent | p50     p99    | AdaPM p50\n");
+           "second (million, both nodes), processor time of both communicators per refresh, MB/s sent, staleness one way (us).\n"
+           "length    keys | refreshes  AdaPM  ratio |  cpu ns |  pushes |   sent | p50     p99    | AdaPM p50\n");
     for (struct experiment *e = replicas; e < replicas + REPLICAS; e++) {
         double ours = median(e, KEYS_PER_S, rounds);
         printf("%6u %7.0f | %9.2f", e->length, (double)e->keys, ours / 1e6);
@@ -398,8 +406,8 @@ static void print_replicas(uint32_t rounds)
             printf(" %6.2f %6.2f", e->adapm_keys_per_s / 1e6, ours / e->adapm_keys_per_s);
         else
             printf(" %6s %6s", "-", "-");
-        printf(" | %7.2f | %6.0f | %7.0f %7.0f |", median(e, PUSHES_PER_S, rounds) / 1e6, median(e, SENT_PER_S, rounds) / 1e6,
-               median(e, LATENCY_P50, rounds), median(e, LATENCY_P99, rounds));
+        printf(" | %7.0f | %7.2f | %6.0f | %7.0f %7.0f |", median(e, CPU_NS_PER_KEY, rounds),
+               median(e, PUSHES_PER_S, rounds) / 1e6, median(e, SENT_PER_S, rounds) / 1e6, median(e, LATENCY_P50, rounds), median(e, LATENCY_P99, rounds));
         if (e->adapm_latency_us > 0)
             printf(" %7.0f", e->adapm_latency_us);
         putchar('\n');
