@@ -12,10 +12,24 @@ static void collect(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
         pm_add(slot->value, update, length);
         pm_add(pm_slot_delta(&node->slots, slot, length), update, length);
     }
-    if (!node->traits.versions && !(slot->flags & PM_SLOT_DIRTY)) {
+    if (!(slot->flags & PM_SLOT_DIRTY)) {
         slot->flags |= PM_SLOT_DIRTY;
         pm_mark(ctx, &node->dirty, key);
     }
+}
+
+/* Under the latch, with traits.versions: the same where deltas are lazy and rounds go through all replicas. */
+static void collect_versioned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update)
+{
+    struct pm_node *node = ctx->node;
+    const uint32_t length = pm_length(node, key), stored = pm_stored(node, key);
+    float *delta = pm_slot_delta(&node->slots, slot, length);
+    if (slot->flags & PM_SLOT_READY)
+        pm_add(slot->value, update, stored);
+    if ((*pm_slot_merged(&node->slots, slot, length))++)
+        pm_add(delta, update, stored);
+    else
+        pm_copy(delta, update, stored);
 }
 
 void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update,
@@ -49,6 +63,10 @@ void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const 
 /* Under the latch of a replica: one push. */
 static void apply_replica(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const struct pm_access *access)
 {
+    if (ctx->node->traits.versions) {
+        collect_versioned(ctx, key, slot, access->in);
+        return;
+    }
     ++*pm_slot_merged(&ctx->node->slots, slot, pm_length(ctx->node, key));
     if (!ctx->node->traits.worker_logs) {
         collect(ctx, key, slot, access->in);

@@ -2,6 +2,8 @@
 /* Messages of entries in the making: verbs append to them under a slot's latch, deliver turns them into messages. */
 #include "core/builder.h"
 
+enum { PER_ANSWER_BYTES = sizeof(pm_key) + 16 }; /* at most, without the value */
+
 static int grow_keys(struct pm_builder *b)
 {
     if (b->n_keys < b->keys_capacity)
@@ -47,64 +49,6 @@ static uint8_t flags_of(const struct pm_node *node, uint8_t kind, bool located)
     return (uint8_t)((versions ? PM_FLAG_VERSIONS : 0) | (located ? PM_FLAG_LOCATED : 0));
 }
 
-static bool suits(const struct pm_node *node, const struct pm_builder *b, const struct pm_entry_place *place)
-{
-    struct pm_wire w = {.kind = b->kind, .flags = flags_of(node, b->kind, b->located)};
-    uint64_t per_key = sizeof(pm_key) + pm_meta_bytes(&w);
-    uint64_t bytes = PM_WIRE_BYTES + per_key * (b->n_keys + 1ull) + 4ull * b->n_floats + 4ull * place->floats;
-    if (b->need != place->need || b->located != place->located || bytes > node->config.max_message)
-        return false;
-    return place->kind != PM_MSG_ROUND || node->traits.versions ||
-           ((int32_t)(b->sequence - place->not_before) >= 0 && !(place->after_refresh && b->has_refresh));
-}
-
-static struct pm_builder *begin(struct pm_ctx *ctx, const struct pm_entry_place *place)
-{
-    struct pm_node *node = ctx->node;
-    struct pm_builder *b = append(ctx->scratch);
-    b->to = place->to;
-    b->kind = (uint8_t)place->kind;
-    b->open = true;
-    b->has_refresh = false;
-    b->located = place->located;
-    b->need = place->need;
-    b->updates = b->n_keys = b->n_floats = 0;
-    if (place->kind == PM_MSG_ROUND && !node->traits.versions)
-        b->sequence = __atomic_add_fetch(&node->rounds.sequence_out[place->to], 1, __ATOMIC_SEQ_CST);
-    else
-        b->sequence = place->kind == PM_MSG_ANSWER ? (uint32_t)place->need : 0;
-    b->turn = 0;
-    if (place->kind == PM_MSG_ANSWER && node->traits.pushes_values)
-        b->turn = __atomic_add_fetch(&node->rounds.answers_out[place->to], 1, __ATOMIC_SEQ_CST);
-    return b;
-}
-
-struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_place *place)
-{
-    struct pm_scratch *s = ctx->scratch;
-    for (uint32_t i = s->n_builders; i-- > 0;) {
-        struct pm_builder *b = &s->builders[i];
-        if (!b->open || b->to != place->to || b->kind != place->kind)
-            continue;
-        if (suits(ctx->node, b, place))
-            return b;
-        b->open = false;
-    }
-    return begin(ctx, place);
-}
-
-void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, const struct pm_entry_meta *meta, const float *values,
-                    bool has_values)
-{
-    struct pm_node *node = ctx->node;
-    uint32_t stored = has_values ? pm_stored(node, key) : 0;
-    PM_ASSERT(grow_keys(b) == PM_OK && grow_floats(b, stored) == PM_OK, "out of memory");
-    b->keys[b->n_keys] = key;
-    b->meta[b->n_keys++] = *meta;
-    pm_copy(b->floats + b->n_floats, values, stored);
-    b->n_floats += has_values ? pm_length(node, key) : 0;
-}
-
 /* Entries' metadata, in the arrays of the message's kind. */
 static void write_meta(struct pm_message *m, const struct pm_builder *b)
 {
@@ -133,7 +77,7 @@ static void write_meta(struct pm_message *m, const struct pm_builder *b)
     }
 }
 
-static void finish(struct pm_ctx *ctx, struct pm_builder *b)
+static struct pm_message *assemble(struct pm_ctx *ctx, const struct pm_builder *b)
 {
     const struct pm_node *node = ctx->node;
     uint8_t flags = flags_of(node, b->kind, b->located);
@@ -158,13 +102,102 @@ static void finish(struct pm_ctx *ctx, struct pm_builder *b)
     m->wire.first = b->sequence;
     m->wire.request = b->turn;
     m->wire.updates = b->updates;
-    pm_emit(ctx, m, b->to);
+    return m;
+}
+
+static bool suits(const struct pm_node *node, const struct pm_builder *b, const struct pm_entry_place *place)
+{
+    struct pm_wire w = {.kind = b->kind, .flags = flags_of(node, b->kind, b->located)};
+    uint64_t per_key = sizeof(pm_key) + pm_meta_bytes(&w);
+    uint64_t bytes = PM_WIRE_BYTES + per_key * (b->n_keys + 1ull) + 4ull * b->n_floats + 4ull * place->floats;
+    uint64_t back = PM_WIRE_BYTES + PER_ANSWER_BYTES * (b->n_keys + 1ull) + 4ull * b->n_back + 4ull * place->back;
+    if (place->back && back > bytes)
+        bytes = back;
+    if (b->need != place->need || b->located != place->located || bytes > node->config.max_message)
+        return false;
+    return place->kind != PM_MSG_ROUND || node->traits.versions ||
+           ((int32_t)(b->sequence - place->not_before) >= 0 && !(place->after_refresh && b->has_refresh));
+}
+
+/* What has no more room becomes a message, which keeps its place; the arrays, still in the cache, are the next one's. */
+static void close_builder(struct pm_ctx *ctx, struct pm_builder *b)
+{
+    b->open = false;
+    b->message = assemble(ctx, b);
+}
+
+static void swap_arrays(struct pm_builder *a, struct pm_builder *b)
+{
+    struct pm_builder old = *a;
+    a->keys = b->keys, a->meta = b->meta, a->floats = b->floats;
+    a->keys_capacity = b->keys_capacity, a->floats_capacity = b->floats_capacity;
+    b->keys = old.keys, b->meta = old.meta, b->floats = old.floats;
+    b->keys_capacity = old.keys_capacity, b->floats_capacity = old.floats_capacity;
+}
+
+/* closed: the place of the one that it follows, or UINT32_MAX. */
+static struct pm_builder *begin(struct pm_ctx *ctx, const struct pm_entry_place *place, uint32_t closed)
+{
+    struct pm_node *node = ctx->node;
+    struct pm_builder *b = append(ctx->scratch);
+    if (closed != UINT32_MAX)
+        swap_arrays(b, &ctx->scratch->builders[closed]);
+    b->message = NULL;
+    b->to = place->to;
+    b->kind = (uint8_t)place->kind;
+    b->open = true;
+    b->has_refresh = false;
+    b->located = place->located;
+    b->need = place->need;
+    b->updates = b->n_keys = b->n_floats = b->n_back = 0;
+    if (place->kind == PM_MSG_ROUND && !node->traits.versions)
+        b->sequence = __atomic_add_fetch(&node->rounds.sequence_out[place->to], 1, __ATOMIC_SEQ_CST);
+    else
+        b->sequence = place->kind == PM_MSG_ANSWER ? (uint32_t)place->need : 0;
+    b->turn = 0;
+    if (place->kind == PM_MSG_ANSWER && node->traits.pushes_values)
+        b->turn = __atomic_add_fetch(&node->rounds.answers_out[place->to], 1, __ATOMIC_SEQ_CST);
+    return b;
+}
+
+struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_place *place)
+{
+    struct pm_scratch *s = ctx->scratch;
+    uint32_t closed = UINT32_MAX;
+    for (uint32_t i = s->n_builders; i-- > 0;) {
+        struct pm_builder *b = &s->builders[i];
+        if (!b->open || b->to != place->to || b->kind != place->kind)
+            continue;
+        if (suits(ctx->node, b, place)) {
+            b->n_back += place->back;
+            return b;
+        }
+        close_builder(ctx, b);
+        closed = i;
+    }
+    struct pm_builder *b = begin(ctx, place, closed);
+    b->n_back = place->back;
+    return b;
+}
+
+void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, const struct pm_entry_meta *meta, const float *values,
+                    bool has_values)
+{
+    struct pm_node *node = ctx->node;
+    uint32_t stored = has_values ? pm_stored(node, key) : 0;
+    PM_ASSERT(grow_keys(b) == PM_OK && grow_floats(b, stored) == PM_OK, "out of memory");
+    b->keys[b->n_keys] = key;
+    b->meta[b->n_keys++] = *meta;
+    pm_copy(b->floats + b->n_floats, values, stored);
+    b->n_floats += has_values ? pm_length(node, key) : 0;
 }
 
 void pm_rounds_flush(struct pm_ctx *ctx)
 {
     struct pm_scratch *s = ctx->scratch;
-    for (uint32_t i = 0; i < s->n_builders; i++)
-        finish(ctx, &s->builders[i]);
+    for (uint32_t i = 0; i < s->n_builders; i++) {
+        struct pm_builder *b = &s->builders[i];
+        pm_emit(ctx, b->message ? b->message : assemble(ctx, b), b->to);
+    }
     s->n_builders = 0;
 }

@@ -18,6 +18,8 @@ struct pm_entry_place {
     bool after_refresh; /* ROUND: not in a message with refresh requests */
     bool located;       /* ROUND, ANSWER: entries say who owns their keys */
     uint32_t floats; /* that the entry may have, counted */
+    uint32_t back;   /* that its answer may have: entries whose answers fill a message are not in one themselves, so that their
+                        owner serves some while others are on their way, and holds no more at a time than a message */
 };
 
 /* Whose wish it is, and how often it was passed on. */

@@ -13,6 +13,7 @@
 #include "core/local.h"
 
 enum { CACHED_HOPS = 2 }; /* receivers that go by what they have heard themselves; later ones ask the home */
+enum { AHEAD = 16 };      /* keys whose slots are fetched before they are looked at */
 
 pm_node_id pm_owner_hop(const struct pm_node *node, pm_key key, const struct pm_slot *slot, uint32_t hop)
 {
@@ -103,6 +104,8 @@ static int check_grant(const struct pm_node *node, struct pm_message *m, struct 
         return pm_bad(err, m, "n_keys (more than were asked for)");
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         bool ready = false;
+        if (i + AHEAD < m->wire.n_keys)
+            pm_slots_prefetch(&node->slots, keys[i + AHEAD]);
         if (keys[i] >= node->layout->n_keys)
             return pm_bad(err, m, "key");
         if (flags[i] & ~(uint32_t)PM_GRANT_VALUE)
@@ -121,14 +124,9 @@ static void promote(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64
                     const float *value)
 {
     struct pm_node *node = ctx->node;
-    const uint32_t length = pm_length(node, key), stored = pm_stored(node, key);
-    const uint32_t merged = *pm_slot_merged(&node->slots, slot, length);
+    const uint32_t length = pm_length(node, key), merged = *pm_slot_merged(&node->slots, slot, length);
     const bool ready = slot->flags & PM_SLOT_READY;
-    if (value) {
-        pm_copy(slot->value, value, stored);
-        pm_add(slot->value, pm_slot_delta(&node->slots, slot, length), stored);
-    }
-    PM_ASSERT(pm_slot_promote(&node->slots, key, slot) == PM_OK, "out of memory for a main copy");
+    PM_ASSERT(pm_slot_promote(&node->slots, key, slot, value) == PM_OK, "out of memory for a main copy");
     pm_key_came(node, key);
     slot->version = version + (merged != 0);
     slot->relocations = counter;
@@ -151,6 +149,7 @@ int pm_handle_grant(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     const float *values = pm_message_values(m);
     uint64_t n = 0;
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
+        pm_fetch_ahead(node, keys, i, m->wire.n_keys);
         bool has_value = pm_entry_flags(m)[i];
         struct pm_waiter *parked = NULL;
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
@@ -191,6 +190,7 @@ int pm_handle_owner(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
             return pm_bad(err, m, "owner");
     }
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
+        pm_fetch_ahead(node, keys, i, m->wire.n_keys);
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         pm_owner_hear(ctx, keys[i], slot, owners[i], pm_entry_counters(m)[i]);
         pm_slot_close(ctx, slot);

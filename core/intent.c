@@ -11,7 +11,8 @@
 #include "core/internal.h"
 #include "core/scratch.h"
 
-enum { CHUNK_WORDS = 1022, HEADER_WORDS = 3, FIRST_PLACES = 64 };
+enum { CHUNK_WORDS = 1022, HEADER_WORDS = 3, FIRST_PLACES = 64, AHEAD = 12 };
+enum { TOGETHER = CHUNK_WORDS + 64 }; /* keys of several entries that are acted on at a time */
 
 struct chunk {
     struct chunk *next;
@@ -191,6 +192,11 @@ static void fini(struct calendar *c)
 
 /* ---- the table of active intents ---- */
 
+static inline __attribute__((always_inline)) void prefetch_place(const struct pm_intents *t, pm_key key)
+{
+    __builtin_prefetch(&t->table[(uint32_t)pm_hash64(key) & t->mask], 1);
+}
+
 static struct active *place_of(const struct pm_intents *t, pm_key key)
 {
     uint32_t at = (uint32_t)pm_hash64(key) & t->mask;
@@ -294,12 +300,19 @@ void pm_intent_keep(struct pm_worker *worker, const pm_key *keys, size_t n, pm_c
         pm_count(&worker->ctx.counters.intents_dropped, n);
 }
 
-/* Room for the keys of one entry. */
+/* Room for the keys of entries. */
 static pm_key *buffer(struct pm_ctx *ctx)
 {
     struct pm_scratch *s = ctx->scratch;
-    PM_ASSERT(pm_grow(&s->intents, &s->intents_capacity, CHUNK_WORDS, sizeof *s->intents) == PM_OK, "out of memory");
+    PM_ASSERT(pm_grow(&s->intents, &s->intents_capacity, TOGETHER, sizeof *s->intents) == PM_OK, "out of memory");
     return s->intents;
+}
+
+static pm_clock *buffer_of_ends(struct pm_ctx *ctx)
+{
+    struct pm_scratch *s = ctx->scratch;
+    PM_ASSERT(pm_grow(&s->intent_ends, &s->intent_ends_capacity, TOGETHER, sizeof *s->intent_ends) == PM_OK, "out of memory");
+    return s->intent_ends;
 }
 
 static size_t take_declared(struct pm_worker *worker, pm_clock until, pm_key *keys, pm_clock *start, pm_clock *end)
@@ -321,14 +334,58 @@ void pm_intents_take(struct pm_ctx *ctx, struct pm_worker *worker, pm_clock unti
         fn(ctx, arg, keys, n, start, end);
 }
 
-static void begin(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, size_t n, pm_clock end, pm_visit_fn began,
+/* What will be touched of a later key comes into the cache. Inlined, because the compiler drops calls of what only prefetches. */
+static inline __attribute__((always_inline)) void fetch_ahead(struct pm_ctx *ctx, const struct pm_intents *t, const pm_key *keys, size_t n,
+                                                              size_t i)
+{
+    if (i >= n)
+        return;
+    prefetch_place(t, keys[i]);
+    pm_slots_prefetch(&ctx->node->slots, keys[i]);
+}
+
+/* Takes entries while there is room for whatever is next, and says for each key until when it is wanted; those that are over
+ * already are gone. 0: there is none. */
+static size_t take_wanted(struct pm_worker *worker, pm_clock now, pm_clock until, pm_key *keys, pm_clock *ends)
+{
+    struct pm_intents *t = worker->intents;
+    if (__atomic_load_n(&t->declared.n_keys, __ATOMIC_RELAXED) == 0)
+        return 0;
+    pm_clock start, end;
+    size_t n = 0;
+    pm_lock(worker->ctx.node, &t->latch);
+    for (size_t got; n + CHUNK_WORDS <= TOGETHER && (got = take(&t->declared, until, keys + n, &start, &end)) > 0;)
+        for (size_t i = 0; i < got && end > now; i++)
+            ends[n++] = end;
+    pm_unlock(worker->ctx.node, &t->latch);
+    return n;
+}
+
+/* Keys that are wanted until the same clock are one entry of the second calendar. */
+static void note_ends(struct pm_intents *t, const pm_key *keys, const pm_clock *ends, size_t n)
+{
+    for (size_t i = 0, next; i < n; i = next) {
+        for (next = i + 1; next < n && ends[next] == ends[i];)
+            next++;
+        add(&t->ends, ends[i], 0, keys + i, next - i);
+    }
+}
+
+static size_t take_ended(struct pm_intents *t, pm_clock now, pm_key *keys)
+{
+    pm_clock end, other;
+    size_t n = 0;
+    for (size_t got; n + CHUNK_WORDS <= TOGETHER && (got = take(&t->ends, now, keys + n, &end, &other)) > 0;)
+        n += got;
+    return n;
+}
+
+static void begin(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, const pm_clock *ends, size_t n, pm_visit_fn began,
                   void *arg)
 {
-    enum { AHEAD = 8 };
     for (size_t i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            pm_slots_prefetch(&ctx->node->slots, keys[i + AHEAD]);
-        if (!want(t, keys[i], end))
+        fetch_ahead(ctx, t, keys, n, i + AHEAD);
+        if (!want(t, keys[i], ends[i]))
             continue;
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         if (slot->intents++ == 0)
@@ -340,6 +397,7 @@ static void begin(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, 
 static void finish(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, size_t n, pm_clock now)
 {
     for (size_t i = 0; i < n; i++) {
+        fetch_ahead(ctx, t, keys, n, i + AHEAD);
         struct active *a = place_of(t, keys[i]);
         if (a->key != keys[i] || a->end > now)
             continue; /* over already, or wanted for longer */
@@ -356,13 +414,11 @@ void pm_intents_activate(struct pm_ctx *ctx, struct pm_worker *worker, pm_clock 
 {
     struct pm_intents *t = worker->intents;
     pm_key *keys = buffer(ctx);
-    pm_clock start, end;
-    for (size_t n; (n = take_declared(worker, until, keys, &start, &end)) > 0;) {
-        if (end <= now)
-            continue;
-        begin(ctx, t, keys, n, end, began, arg);
-        add(&t->ends, end, 0, keys, n);
+    pm_clock *ends = buffer_of_ends(ctx);
+    for (size_t n; (n = take_wanted(worker, now, until, keys, ends)) > 0;) {
+        begin(ctx, t, keys, ends, n, began, arg);
+        note_ends(t, keys, ends, n);
     }
-    for (size_t n; (n = take(&t->ends, now, keys, &end, &start)) > 0;)
+    for (size_t n; (n = take_ended(t, now, keys)) > 0;)
         finish(ctx, t, keys, n, now);
 }

@@ -281,6 +281,24 @@ static inline uint32_t pm_stored(const struct pm_node *node, pm_key key)
 {
     return node->config.with_values ? pm_layout_length(node->layout, key) : 0;
 }
+/* Fetches the beginning of a value into the cache; its slot should be there already. */
+static inline __attribute__((always_inline)) void pm_fetch_value(const struct pm_slot *slot)
+{
+    const char *value = (const char *)__atomic_load_n(&slot->value, __ATOMIC_RELAXED);
+    __builtin_prefetch(value, 1);
+    __builtin_prefetch(value + 64, 1);
+}
+/* Who goes through keys that are in range calls this for each: what it will touch of later ones comes into the cache. Inlined,
+ * because the compiler drops calls of functions that only prefetch. */
+static inline __attribute__((always_inline)) void pm_fetch_ahead(const struct pm_node *node, const pm_key *keys, size_t i,
+                                                                 size_t n)
+{
+    enum { AHEAD_SLOT = 16, AHEAD_VALUE = 6 };
+    if (i + AHEAD_SLOT < n)
+        pm_slots_prefetch(&node->slots, keys[i + AHEAD_SLOT]);
+    if (i + AHEAD_VALUE < n && node->slots.dense)
+        pm_fetch_value(pm_dense_slot(&node->slots, keys[i + AHEAD_VALUE]));
+}
 static inline void pm_lock(const struct pm_node *node, struct pm_latch *latch)
 {
     pm_word_lock(&latch->word, node->config.ops->relax, node->config.ops_self);

@@ -196,6 +196,7 @@ static int init_slots(struct pm_node *node)
     int rc = pm_slots_init(&node->slots, node->layout, choose_store(node), c->with_values, (uint32_t)node->traits.key_bytes,
                            &memory, c->ops->relax, c->ops_self);
     node->slots.no_deltas = node->traits.worker_logs;
+    node->slots.lazy = node->traits.versions;
     if (rc == PM_OK && c->dense)
         rc = place_all(node);
     if (rc == PM_OK)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Blocks of a few fixed sizes from large slabs, for values. Blocks come back zeroed; a freed one is used
- * again for the next request of its size; slabs are given back at the end only. Protected by a latch of
- * its own. */
+/* Blocks of a few fixed sizes from large slabs, for values. A freed one is used again, as it is, for the next
+ * request of its size; slabs are given back at the end only. Protected by a latch of its own. */
 #ifndef PM_CORE_POOL_H
 #define PM_CORE_POOL_H
 
@@ -34,7 +33,7 @@ struct pm_pool {
     struct pm_pool_size sizes[PM_POOL_SIZES_MAX];
 };
 
-/* A zeroed block of at least `bytes`, 16-byte aligned; NULL when memory is out. */
+/* A block of at least `bytes`, 16-byte aligned, with anything in it; NULL when memory is out. */
 void *pm_pool_get(struct pm_pool *pool, size_t bytes, pm_relax_fn relax, void *relax_self);
 void pm_pool_put(struct pm_pool *pool, void *block, size_t bytes, pm_relax_fn relax, void *relax_self);
 void pm_pool_fini(struct pm_pool *pool);

@@ -447,9 +447,9 @@ void pm_take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_
     if (!node->traits.versions)
         add_shipped(node, key, sequence, slot->value);
     pm_count(&ctx->counters.replicas_created, !(slot->flags & PM_SLOT_READY));
-    if (length && !node->traits.worker_logs)
+    if (length && !node->traits.worker_logs && !(node->slots.lazy && *pm_slot_merged(&node->slots, slot, length) == 0))
         pm_add(slot->value, pm_slot_delta(&node->slots, slot, length), length);
-    else if (length && *pm_slot_merged(&node->slots, slot, length))
+    else if (length && node->traits.worker_logs && *pm_slot_merged(&node->slots, slot, length))
         pm_logs_add(node, key, slot->value);
     slot->flags = (uint8_t)((slot->flags & ~PM_SLOT_REFRESHING) | PM_SLOT_READY);
     slot->version = stamp;

@@ -43,6 +43,7 @@ void pm_scratch_free(struct pm_scratch *s)
     free(s->range);
     free(s->answered);
     free(s->intents);
+    free(s->intent_ends);
     free(s);
 }
 

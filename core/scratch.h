@@ -26,8 +26,9 @@ struct pm_entry_meta {
     uint32_t counter;
 };
 
-/* A message of entries that is being put together for one node. */
+/* A message of entries that is being put together for one node, or has been. */
 struct pm_builder {
+    struct pm_message *message; /* what it has become when it had no more room; its arrays are the next one's then */
     pm_node_id to;
     uint8_t kind;
     bool open, has_refresh, located;
@@ -35,6 +36,7 @@ struct pm_builder {
     uint32_t sequence, turn, updates;
     uint32_t n_keys, keys_capacity;
     uint32_t n_floats, floats_capacity; /* counted; stored only with values */
+    uint32_t n_back; /* floats that the answer may have */
     pm_key *keys;
     struct pm_entry_meta *meta;
     float *floats;
@@ -58,9 +60,11 @@ struct pm_scratch {
     /* keys that a reply answered */
     pm_key *answered;
     size_t answered_capacity;
-    /* keys of an intent that is acted on */
+    /* keys of intents that are acted on, and until when they are wanted */
     pm_key *intents;
     size_t intents_capacity;
+    pm_clock *intent_ends;
+    size_t intent_ends_capacity;
 };
 
 struct pm_scratch *pm_scratch_new(uint32_t nodes);

@@ -7,6 +7,7 @@
 
 #include "core/pool.h"
 #include "core/rng.h"
+#include "core/vector.h"
 
 enum { CHUNK_SLOTS = 512, INDEX_FIRST = 1024 };
 enum { DENSE_SHIFT = 5, NEAR_SHIFT = 6 }; /* a slot; a cache line */
@@ -211,9 +212,12 @@ int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, unsigne
                                                 : pm_pool_get(s->pool, bytes, s->relax, s->relax_self);
         if (!start)
             return PM_E_MEMORY;
+        memset(start, 0, s->lazy ? s->private_bytes : bytes);
         /* prefetching workers look at the pointer without the latch */
         __atomic_store_n(&slot->value, (float *)(void *)(start + s->private_bytes), __ATOMIC_RELAXED);
     }
+    if (s->lazy && (block & PM_BLOCK_REPLICA))
+        memset(pm_slot_merged(s, slot, pm_layout_length(s->layout, key)), 0, 2 * sizeof(uint32_t));
     slot->state = block & PM_BLOCK_REPLICA ? PM_SLOT_REPLICA : PM_SLOT_OWNED;
     slot->flags &= PM_SLOT_KEPT_FLAGS;
     slot->shared = (block & PM_BLOCK_SHARED) != 0;
@@ -225,9 +229,7 @@ void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
 {
     PM_ASSERT(has_block(slot));
     size_t bytes = block_bytes(s, pm_layout_length(s->layout, key), block_of(slot));
-    if (bytes && bytes <= pm_slots_room(s))
-        memset(slot + 1, 0, bytes);
-    else if (bytes)
+    if (bytes > pm_slots_room(s))
         pm_pool_put(s->pool, (char *)slot->value - s->private_bytes, bytes, s->relax, s->relax_self);
     __atomic_store_n(&slot->value, (float *)NULL, __ATOMIC_RELAXED);
     slot->state = PM_SLOT_ABSENT;
@@ -235,25 +237,30 @@ void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot)
     slot->shared = false;
 }
 
-int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot)
+int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot, const float *value)
 {
     PM_ASSERT(slot->state == PM_SLOT_REPLICA && !slot->shared);
-    uint32_t length = pm_layout_length(s->layout, key);
-    size_t before = block_bytes(s, length, PM_BLOCK_REPLICA), after = block_bytes(s, length, PM_BLOCK_MAIN);
-    size_t room = pm_slots_room(s);
+    const uint32_t length = pm_layout_length(s->layout, key), floats = s->with_values ? length : 0;
+    const size_t before = block_bytes(s, length, PM_BLOCK_REPLICA), after = block_bytes(s, length, PM_BLOCK_MAIN);
+    const size_t room = pm_slots_room(s);
     char *old = (char *)slot->value - s->private_bytes, *block = old;
-    if (before <= room) {
-        memset(old + after, 0, before - after);
-    } else {
+    if (before > room)
         block = after <= room ? (char *)(slot + 1) : after ? pm_pool_get(s->pool, after, s->relax, s->relax_self) : NULL;
-        if (!block && after)
-            return PM_E_MEMORY;
-        if (after)
-            memcpy(block + s->private_bytes, slot->value, after - s->private_bytes);
-        pm_pool_put(s->pool, old, before, s->relax, s->relax_self);
+    if (!block && after)
+        return PM_E_MEMORY;
+    float *to = after ? (float *)(void *)(block + s->private_bytes) : NULL;
+    if (value) {
+        pm_vector_copy(to, value, floats);
+        if (*pm_slot_merged(s, slot, length))
+            pm_vector_add(to, pm_slot_delta(s, slot, length), floats);
+    } else if (block != old) {
+        pm_vector_copy(to, slot->value, floats);
     }
-    memset(block, 0, s->private_bytes);
-    __atomic_store_n(&slot->value, after ? (float *)(void *)(block + s->private_bytes) : NULL, __ATOMIC_RELAXED);
+    if (block != old)
+        pm_pool_put(s->pool, old, before, s->relax, s->relax_self);
+    if (after)
+        memset(block, 0, s->private_bytes);
+    __atomic_store_n(&slot->value, to, __ATOMIC_RELAXED);
     slot->state = PM_SLOT_OWNED;
     slot->flags &= PM_SLOT_KEPT_FLAGS;
     return PM_OK;

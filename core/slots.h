@@ -16,7 +16,7 @@
  * the last ROUND to the owner that had an entry of the key, or, with traits.versions, when it was asked for
  * (core/versions.c). The value of a replica that is not ready means nothing. Shared slots (exchange by
  * all-reduce) are copies of one common state, the main copy too: value = common state + updates of this node that are not
- * in it; delta = those that have not been sent.
+ * in it; delta = those that have not been sent. With `lazy` a delta means nothing while `merged` is 0.
  *
  * Protection: everything in a slot and its block by the slot's latch (PM_SLOT latch word); `state` may be
  * peeked at without it. One slot latch at a time; under it only latches that guard one list each may be taken: of
@@ -86,6 +86,7 @@ struct pm_slots {
     pm_relax_fn relax; /* NULL: single-threaded, no latching */
     void *relax_self;
     bool with_values;
+    bool lazy; /* with traits.versions: values and deltas are not zeroed; set before the first block is given */
     bool no_deltas;         /* replicas' updates are collected elsewhere */
     uint32_t private_bytes; /* of each block, rounded up to 8 */
     struct pm_pool *pool;   /* blocks */
@@ -169,13 +170,15 @@ enum pm_block {
 void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot),
                     void *arg);
 
-/* Under the latch: gives the slot a zeroed block (enum pm_block) of a main copy or a replica; PM_OK or PM_E_MEMORY. */
+/* Under the latch: gives the slot a zeroed block (enum pm_block) of a main copy or a replica; PM_OK or PM_E_MEMORY. With `lazy`
+ * only the private bytes, `merged` and `sequence` are zero: the value is to be filled. */
 int pm_slot_attach(struct pm_slots *s, pm_key key, struct pm_slot *slot, unsigned block);
 /* Under the latch: gives the block back; the slot is absent afterwards. */
 void pm_slot_detach(struct pm_slots *s, pm_key key, struct pm_slot *slot);
 
-/* Under the latch: makes a replica with a value the main copy; its delta is forgotten. PM_OK or PM_E_MEMORY. */
-int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot);
+/* Under the latch: makes a replica the main copy, with this value and its own delta, or, when NULL, as it is. The private bytes
+ * are zero, its delta is forgotten. PM_OK or PM_E_MEMORY. */
+int pm_slot_promote(struct pm_slots *s, pm_key key, struct pm_slot *slot, const float *value);
 
 /* The parts of a block. `length` is the key's. */
 static inline uint32_t *pm_slot_merged(const struct pm_slots *s, const struct pm_slot *slot, uint32_t length)

@@ -70,13 +70,13 @@ void pm_versions_ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint
     struct pm_entry_place place = {.kind = PM_MSG_ROUND,
                                    .to = pm_next_hop(ctx, key, slot, 0),
                                    .need = pm_origin_need(node->config.id, 0),
-                                   .floats = *merged ? length : 0};
+                                   .floats = *merged ? length : 0,
+                                   .back = flags & PM_ROUND_REFRESH ? length : 0};
     struct pm_entry_meta meta = {.version = slot->version, .flags = flags};
     pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &meta, delta, *merged != 0);
     if (*merged) {
         slot->version++;
         *merged = 0;
-        pm_vector_zero(delta, pm_stored(node, key));
     }
     if (flags & PM_ROUND_REFRESH)
         note_asked(ctx, key, slot);
@@ -132,7 +132,6 @@ static void put_back(struct pm_node *node, pm_key *kept, size_t n, size_t capaci
 
 void pm_visit_replicas(struct pm_ctx *ctx, pm_visit_fn visit, void *arg)
 {
-    enum { AHEAD = 8 };
     struct pm_node *node = ctx->node;
     PM_ASSERT(node->traits.versions);
     pm_key *keys;
@@ -141,8 +140,7 @@ void pm_visit_replicas(struct pm_ctx *ctx, pm_visit_fn visit, void *arg)
     size_t n = pm_take(node, &node->replicas, &keys), kept = 0;
     for (size_t i = 0; i < n; i++) {
         pm_key key = keys[i];
-        if (i + AHEAD < n)
-            pm_slots_prefetch(&node->slots, keys[i + AHEAD]);
+        pm_fetch_ahead(node, keys, i, n);
         struct pm_slot *slot = pm_slots_find(&node->slots, key);
         pm_slot_lock(&node->slots, slot);
         if (slot->state == PM_SLOT_REPLICA) {
@@ -220,7 +218,8 @@ static void forward(struct pm_ctx *ctx, const struct entry *e, const struct pm_s
                                    .to = pm_next_hop(ctx, e->key, slot, hop),
                                    .need = pm_origin_need(e->origin, hop),
                                    .located = true,
-                                   .floats = has_delta ? pm_length(node, e->key) : 0};
+                                   .floats = has_delta ? pm_length(node, e->key) : 0,
+                                   .back = e->flags & PM_ROUND_REFRESH ? pm_length(node, e->key) : 0};
     struct pm_entry_meta meta = {
         .version = e->version, .flags = e->flags, .owner = slot->location, .counter = slot->relocations};
     pm_builder_add(ctx, pm_builder_for(ctx, &place), e->key, &meta, e->delta, has_delta);
@@ -280,9 +279,11 @@ int pm_handle_versioned_round(struct pm_ctx *ctx, struct pm_message *m, struct p
         return rc;
     const bool located = m->wire.flags & PM_FLAG_LOCATED;
     const uint64_t *versions = pm_message_meta(m);
+    const pm_key *keys = pm_message_keys(m);
     struct entry e = {.origin = m->wire.origin, .delta = pm_message_values(m)};
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
-        e.key = pm_message_keys(m)[i];
+        pm_fetch_ahead(node, keys, i, m->wire.n_keys);
+        e.key = keys[i];
         e.version = versions[i];
         e.flags = pm_entry_flags(m)[i];
         struct pm_slot *slot = pm_slot_open(ctx, e.key);
@@ -327,6 +328,7 @@ static int check_answer(const struct pm_node *node, struct pm_message *m, struct
         return pm_bad(err, m, "updates (more than were asked for)");
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         bool ready;
+        pm_fetch_ahead(node, keys, i, m->wire.n_keys);
         if (!pm_awaits_answer(node, keys[i], &ready))
             return pm_bad(err, m, "key (no refresh was asked for)");
     }
@@ -343,6 +345,7 @@ int pm_handle_versioned_answer(struct pm_ctx *ctx, struct pm_message *m, struct 
     const uint64_t *versions = pm_message_meta(m);
     const float *values = pm_message_values(m);
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
+        pm_fetch_ahead(node, keys, i, m->wire.n_keys);
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         bool awaits = slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_REFRESHING); /* not twice in one message */
         if (awaits) {

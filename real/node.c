@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* One node's process from the roll call to its last frame: the communicator's loop and the worker threads. */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,7 +17,9 @@ enum {
     COMPUTING_NS = 20 * 1000 * 1000, /* of processor time between two pulses */
     PULSE_NS = 1000000000,
     RETURN_NS = 1000000000,
-    CLOSE_NS = 2000000000
+    CLOSE_NS = 2000000000,
+    MAPPED_BYTES = 32 << 20, /* the most that the library takes */
+    KEPT_BYTES = 1 << 30
 };
 
 /* ---- Talking to the calling process ---- */
@@ -288,10 +291,18 @@ static void close_node(struct real_node *n, struct pm_error *err)
     free(n->workers);
 }
 
+/* Messages come and go: their memory is to be used again, not given back and fetched anew page by page. */
+static void keep_memory(void)
+{
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+    mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+}
+
 void real_node_run(const struct real_node_config *config)
 {
     static struct real_node node; /* outlives this function when workers do not come back */
     struct real_node *n = &node;
+    keep_memory();
     struct pm_error err = {.code = PM_OK};
     bool loss = false;
     n->config = config;

@@ -112,7 +112,9 @@ static double value_of_replica(struct invariants *v, pm_node_id at, pm_key key)
 {
     struct pm_node *node = memnet_node(v->net, at);
     const struct pm_slot *slot = pm_slots_find(&node->slots, key);
-    return (double)*slot->value - (double)*pm_slot_delta(&node->slots, slot, pm_length(node, key));
+    const uint32_t length = pm_length(node, key);
+    bool collected = *pm_slot_merged(&node->slots, slot, length);
+    return (double)*slot->value - (collected ? (double)*pm_slot_delta(&node->slots, slot, length) : 0);
 }
 
 static void add_grant(struct invariants *v, struct pm_message *m)
@@ -201,6 +203,8 @@ static int add_value(struct invariants *v, struct pm_node *node, pm_key key, con
 {
     uint32_t length = pm_length(node, key);
     bool owned = slot->state == PM_SLOT_OWNED;
+    if (!owned && node->slots.lazy && *pm_slot_merged(&node->slots, slot, length) == 0)
+        return PM_OK;
     float room[LENGTH_MAX];
     const float *values = owned ? slot->value : unsent(node, key, slot, room);
     double first = (double)values[0] - (owned ? (double)testload_initial(key, 0) : 0);

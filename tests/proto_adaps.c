@@ -617,6 +617,26 @@ static void replication_alone(void **state)
     finish(h);
 }
 
+/* What is asked for in one message is answered in one, so that an owner sends some values while it looks for others. */
+static void answers_fit_into_messages(void **state)
+{
+    (void)state;
+    enum { MANY = 6, FITTING = 3, ENTRY_BYTES = 8 + 16 + 4 * LENGTH };
+    now_ns = PERIOD_NS;
+    struct hand *h = hand_new(&(struct hand_config){.policy = &pm_policy_adaps,
+                                                    .options = "",
+                                                    .nodes = 2,
+                                                    .workers = 1,
+                                                    .keys = 256,
+                                                    .length = LENGTH,
+                                                    .max_message = PM_WIRE_BYTES + FITTING * ENTRY_BYTES});
+    for (uint32_t i = 0; i < MANY; i++)
+        intend(h, 0, hand_key(h, 1, i), 0, SOON);
+    whole_round(h, 0);
+    assert_string_equal(hand_sent(h), "0>1 round 3, 0>1 round 3, 1>0 grant 3, 1>0 grant 3");
+    finish(h);
+}
+
 /* As published: everybody hears of every round. */
 static void empty_rounds(void **state)
 {
@@ -652,6 +672,7 @@ int main(void)
         cmocka_unit_test(replicas_follow_intents),
         cmocka_unit_test(relocation_alone),
         cmocka_unit_test(replication_alone),
+        cmocka_unit_test(answers_fit_into_messages),
         cmocka_unit_test(empty_rounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,23 +8,16 @@
  * Each process is bound to a core of its own, so that both sides of both measurements have the same way to
  * go, and once more without that. Ping-pong and pulls take turns; figures are medians over the rounds. Exit
  * 0: a benchmark does not judge, it prints. */
-#define _GNU_SOURCE
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "core/node.h"
 #include "core/pm.h"
 #include "core/registry.h"
 #include "real/backend.h"
 #include "real/sleeper.h"
+#include "tests/measure.h"
 #include "tests/testload.h"
 
 enum {
@@ -55,93 +48,16 @@ struct plan {
     bool pinned;
 };
 
-static void pin(uint32_t core)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(core, &set);
-    sched_setaffinity(0, sizeof set, &set);
-    sched_setaffinity(getpid(), sizeof set, &set); /* the communicator */
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double quantile(double *values, uint32_t n, double q)
-{
-    qsort(values, n, sizeof *values, compare);
-    return values[(uint32_t)(q * (n - 1))];
-}
-
-static void die(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
 /* ---- Ping-pong ---- */
-
-static void move(int fd, char *buffer, size_t bytes, bool out)
-{
-    for (size_t at = 0; at < bytes;) {
-        ssize_t n =
-            out ? send(fd, buffer + at, bytes - at, MSG_NOSIGNAL) : recv(fd, buffer + at, bytes - at, 0);
-        if (n <= 0)
-            die("ping-pong");
-        at += (size_t)n;
-    }
-}
-
-static int loopback(struct sockaddr_in *address)
-{
-    socklen_t length = sizeof *address;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    memset(address, 0, sizeof *address);
-    address->sin_family = AF_INET;
-    address->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd < 0 || bind(fd, (struct sockaddr *)address, length) != 0 || listen(fd, 1) != 0 ||
-        getsockname(fd, (struct sockaddr *)address, &length) != 0)
-        die("ping-pong");
-    return fd;
-}
 
 static void ping_pong(const struct plan *plan, uint32_t b)
 {
-    static char buffer[1 << 16];
     size_t out = PM_WIRE_BYTES + 8 * batches[b], back = PM_WIRE_BYTES + 4 * LENGTH * batches[b];
-    uint32_t n = plan->operations, warm = n / 10;
+    uint32_t n = plan->operations;
     double *us = malloc(n * sizeof *us);
-    struct sockaddr_in address;
-    int listener = loopback(&address), on = 1;
-    pid_t child = fork();
-    if (child < 0 || !us)
-        die("ping-pong");
-    int fd = child == 0 ? accept(listener, NULL, NULL) : socket(AF_INET, SOCK_STREAM, 0);
-    if (child > 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-        die("ping-pong");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    cpu_set_t before;
-    sched_getaffinity(0, sizeof before, &before);
-    if (plan->pinned)
-        pin(child == 0 ? 1 : 0);
-    for (uint32_t i = 0; i < n + warm; i++) {
-        int64_t start_ns = real_clock_ns();
-        move(fd, buffer, child == 0 ? out : out, child != 0);
-        move(fd, buffer, back, child == 0);
-        if (i >= warm)
-            us[i - warm] = (double)(real_clock_ns() - start_ns) / 1e3;
-    }
-    if (child == 0)
-        _exit(0);
-    sched_setaffinity(0, sizeof before, &before);
-    waitpid(child, NULL, 0);
-    close(fd);
-    close(listener);
-    found[b][PING_P50][plan->round] = quantile(us, n, 0.5);
-    found[b][PING_P99][plan->round] = quantile(us, n, 0.99);
+    measure_ping_pong(us, n, out, back, plan->pinned);
+    found[b][PING_P50][plan->round] = measure_quantile(us, n, 0.5);
+    found[b][PING_P99][plan->round] = measure_quantile(us, n, 0.99);
     free(us);
 }
 
@@ -179,8 +95,8 @@ static int synchronous(struct pm_worker *w, const struct plan *plan, const pm_ke
             us[i - warm] = (double)(real_clock_ns() - start_ns) / 1e3;
     }
     if (rc == PM_OK) {
-        tell(w, b, PULL_P50, quantile(us, n, 0.5));
-        tell(w, b, PULL_P99, quantile(us, n, 0.99));
+        tell(w, b, PULL_P50, measure_quantile(us, n, 0.5));
+        tell(w, b, PULL_P99, measure_quantile(us, n, 0.99));
     }
     free(us);
     return rc;
@@ -215,7 +131,7 @@ static int work(struct pm_worker *w, void *arg)
     const struct plan *plan = arg;
     uint32_t rank = pm_worker_rank(w);
     if (plan->pinned)
-        pin(rank);
+        measure_pin(rank);
     int rc = pm_barrier(w);
     if (rank == 0 && rc == PM_OK) {
         draw_remote(w, keys);
@@ -266,7 +182,7 @@ static void run_backend(const struct plan *plan, const char *spin)
 
 static double median(uint32_t b, enum figure figure, uint32_t rounds)
 {
-    return quantile(found[b][figure], rounds, 0.5);
+    return measure_quantile(found[b][figure], rounds, 0.5);
 }
 
 static void table(uint32_t rounds, uint32_t operations, bool pinned, const char *spin)
