@@ -211,22 +211,10 @@ static int check_transfer(const struct pm_node *node, struct pm_message *m, stru
     return PM_OK;
 }
 
-static void emit_replies(struct pm_ctx *ctx, struct pm_message *replies)
-{
-    bool before = ctx->uncharged;
-    for (struct pm_message *m = replies, *next; m; m = next) {
-        next = m->next;
-        ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
-        pm_emit(ctx, m, m->wire.origin);
-    }
-    ctx->uncharged = before;
-}
-
 /* The main copy of a key is here: what waited for it goes first, then whoever wants it next. */
 static void arrive(struct pm_ctx *ctx, pm_key key, uint64_t version, const float *values)
 {
     struct pm_node *node = ctx->node;
-    struct pm_message *replies = NULL;
     struct pm_slot *slot = pm_slot_open(ctx, key);
     if (slot->state == PM_SLOT_ARRIVING) { /* else the message names the key twice */
         uint32_t length = pm_length(node, key);
@@ -239,12 +227,11 @@ static void arrive(struct pm_ctx *ctx, pm_key key, uint64_t version, const float
         pm_key_came(node, key);
         pm_count(&ctx->counters.relocations_in, 1);
         if (slot->flags & PM_SLOT_QUEUED)
-            replies = pm_arrivals_serve(ctx, key, slot);
+            pm_arrivals_serve(ctx, key, slot);
         if (next != PM_NODE_NONE)
             give(ctx, key, slot, next);
     }
     pm_slot_close(ctx, slot);
-    emit_replies(ctx, replies);
 }
 
 int pm_handle_transfer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)
