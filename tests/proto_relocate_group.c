@@ -153,23 +153,6 @@ static void requests_are_cut(void **state)
     hand_free(h);
 }
 
-static void without_grouping_a_request_per_key(void **state)
-{
-    (void)state;
-    struct hand *h = cluster_of(&single, 2, 0);
-    float out[MOST * LENGTH];
-    pm_key keys[2];
-    pick(h, 1, keys, 2);
-    push_all(h, 0, 0, keys, 2);
-    pm_ticket pull = pm_pull(hand_worker(h, 0, 0), keys, 2, out);
-    hand_pass_all(h);
-    assert_string_equal(hand_sent(h), "0>1 access 1, 0>1 access 1, 1>0 reply 1, 0>1 access 1, 1>0 reply 1, 0>1 access 1, "
-                                      "1>0 reply 1, 1>0 reply 1");
-    assert_true(hand_done(h, 0, 0, pull));
-    assert_pulled(h, out, keys, 2, 1);
-    hand_free(h);
-}
-
 /* ---- at keys that arrive ----------------------------------------------------------------------------- */
 
 /* Keys of home 1 that node 2 has, on their way to node 0, where node 3's accesses will wait for them. */
@@ -269,7 +252,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(entries_let_go_together_share_a_request),
         cmocka_unit_test(each_operation_has_its_own_request),
         cmocka_unit_test(requests_are_cut),
-        cmocka_unit_test(without_grouping_a_request_per_key),
         cmocka_unit_test(answers_of_one_arrival_share_a_message),
         cmocka_unit_test(answers_name_their_entries),
         cmocka_unit_test(without_grouping_an_answer_per_key),
