@@ -283,10 +283,14 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
     struct pm_node *node = ctx->node;
     struct pm_worker *w = &node->workers[waiter->ref.worker];
     uint64_t kicks = pm_kicks(node);
-    struct pm_slot *slot = pm_slot_open(ctx, waiter->key);
-    bool here = slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING;
+    struct pm_slot *slot = pm_slots_find(&node->slots, waiter->key);
+    if (!slot)
+        PM_ASSERT(pm_slot_make(node, waiter->key, &slot) == PM_OK, "out of memory for a slot");
+    if (slot)
+        pm_slot_lock(&node->slots, slot);
+    bool here = slot && (slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING);
     bool shared = node->traits.shared_memory;
-    enum pm_verdict v = shared ? pm_judge(ctx, w, waiter->key, slot, waiter->kind, waiter->number) : PM_ASK;
+    enum pm_verdict v = shared && slot ? pm_judge(ctx, w, waiter->key, slot, waiter->kind, waiter->number) : PM_ASK;
     bool leads = v == PM_ASK || (v == PM_WAIT && slot->state != PM_SLOT_ARRIVING); /* arrivals have an order of their own */
     pm_node_id to = PM_NODE_NONE;
     if (v == PM_USE) {
@@ -297,7 +301,8 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
     } else {
         to = here ? node->config.id : pm_next_hop(ctx, waiter->key, slot, 0);
     }
-    pm_slot_close(ctx, slot);
+    if (slot)
+        pm_slot_unlock(&node->slots, slot);
     if (v == PM_ASK)
         pm_send_waiter(ctx, waiter, to);
     if (v == PM_WAIT && pm_kicks(node) != kicks)

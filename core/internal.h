@@ -78,6 +78,12 @@ struct pm_arrivals {
     struct pm_waiter **first, **last; /* buckets */
     uint64_t n; /* atomic */
 };
+/* Keys of other homes whose slots may have a cached location, in the order in which they came here (location.c). */
+struct pm_locations {
+    struct pm_latch latch;
+    pm_key *keys; /* a ring */
+    uint32_t first, capacity, n; /* n: atomic */
+};
 struct pm_queue {
     struct pm_latch latch;
     struct pm_waiter *buckets[PM_QUEUE_BUCKETS]; /* each in order */
@@ -254,6 +260,7 @@ struct pm_node {
     struct pm_key_list dirty, changed, replicas;
     struct pm_queue queue;
     struct pm_arrivals arrivals;
+    struct pm_locations locations;
     bool ordered; /* keeps the order of each worker's operations per key */
     struct pm_rounds rounds;
     struct pm_clocks clocks;
