@@ -3,8 +3,7 @@
  * max_message. */
 #include <stdlib.h>
 
-#include "core/internal.h"
-#include "core/scratch.h"
+#include "core/builder.h"
 
 /* How many keys ahead of the access slots and values are fetched into the cache. A value is fetched when
  * its slot has arrived; of long values fewer are under way, as a core's misses are few. */
@@ -268,12 +267,15 @@ static void name_request(struct pm_message *m, const struct pm_entry_ref *ref, u
 
 void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_id to)
 {
-    struct pm_entry entry = {.key = waiter->key};
-    struct pm_message *m = request(ctx, waiter->kind, &entry, 1, waiter->in);
-    PM_ASSERT(m, "out of memory for a request that waited");
-    pm_op_asked(ctx, &waiter->ref, waiter->key);
-    name_request(m, &waiter->ref, waiter->number);
-    pm_emit(ctx, m, to);
+    const bool pull = waiter->kind == PM_OP_PULL;
+    const struct pm_entry_ref *ref = &waiter->ref;
+    struct pm_entry_place place = {.kind = PM_MSG_ACCESS, .to = to, .need = waiter->number};
+    place.name = (struct pm_op_name){.request = pm_op_request(ref), .worker = (uint16_t)ref->worker, .op = waiter->kind};
+    place.floats = pm_length(ctx->node, waiter->key);
+    pm_op_asked(ctx, ref, waiter->key);
+    struct pm_builder *b = pm_builder_for(ctx, &place);
+    pm_builder_add(ctx, b, waiter->key, &(struct pm_entry_meta){.flags = ref->entry}, waiter->in, !pull);
+    b->n_pulled += pull ? place.floats : 0;
 }
 
 bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
@@ -281,10 +283,14 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
     struct pm_node *node = ctx->node;
     struct pm_worker *w = &node->workers[waiter->ref.worker];
     uint64_t kicks = pm_kicks(node);
-    struct pm_slot *slot = pm_slot_open(ctx, waiter->key);
-    bool here = slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING;
+    struct pm_slot *slot = pm_slots_find(&node->slots, waiter->key);
+    if (!slot)
+        PM_ASSERT(pm_slot_make(node, waiter->key, &slot) == PM_OK, "out of memory for a slot");
+    if (slot)
+        pm_slot_lock(&node->slots, slot);
+    bool here = slot && (slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING);
     bool shared = node->traits.shared_memory;
-    enum pm_verdict v = shared ? pm_judge(ctx, w, waiter->key, slot, waiter->kind, waiter->number) : PM_ASK;
+    enum pm_verdict v = shared && slot ? pm_judge(ctx, w, waiter->key, slot, waiter->kind, waiter->number) : PM_ASK;
     bool leads = v == PM_ASK || (v == PM_WAIT && slot->state != PM_SLOT_ARRIVING); /* arrivals have an order of their own */
     pm_node_id to = PM_NODE_NONE;
     if (v == PM_USE) {
@@ -295,7 +301,8 @@ bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
     } else {
         to = here ? node->config.id : pm_next_hop(ctx, waiter->key, slot, 0);
     }
-    pm_slot_close(ctx, slot);
+    if (slot)
+        pm_slot_unlock(&node->slots, slot);
     if (v == PM_ASK)
         pm_send_waiter(ctx, waiter, to);
     if (v == PM_WAIT && pm_kicks(node) != kicks)
@@ -338,11 +345,11 @@ static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref 
     return PM_OK;
 }
 
-/* An entry that will wait here: the next from the end. */
+/* An entry that will wait here: the next of the first ones, behind which those are that are asked for. */
 static struct pm_waiter next_waiter(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_waiting,
                                     const struct pm_miss *missed)
 {
-    ref.entry = op->n - ++*n_waiting;
+    ref.entry = (*n_waiting)++;
     op->entries[ref.entry].place = missed->place;
     struct pm_waiter waiter = {.key = missed->key, .ref = ref, .kind = (uint8_t)a->kind, .number = a->number};
     waiter.in = a->in ? a->in + missed->place : NULL;
@@ -411,18 +418,17 @@ static void leave(struct access *a, uint32_t i)
 }
 
 /* Settles every missed key, in order. */
-static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_served)
+static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_served, uint32_t *n_waiting)
 {
     uint64_t kicks = pm_kicks(a->ctx->node);
-    uint32_t n_waiting = 0;
     for (uint32_t i = 0; i < a->n_misses; i++) {
         struct pm_miss *m = &a->ctx->scratch->misses[i];
         enum pm_verdict v;
         bool in_order;
         m->to = PM_NODE_NONE;
-        if (a->ordered && wait_behind(a, op, ref, &n_waiting, m))
+        if (a->ordered && wait_behind(a, op, ref, n_waiting, m))
             continue;
-        int rc = settle_miss(a, m, op, ref, &n_waiting, &v, &in_order);
+        int rc = settle_miss(a, m, op, ref, n_waiting, &v, &in_order);
         if (rc != PM_OK) {
             leave(a, i + 1);
             return rc;
@@ -436,8 +442,8 @@ static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref
     return PM_OK;
 }
 
-/* Sorts the misses to be asked for by destination, keeping their order, and sends them. */
-static int ask(struct access *a, struct pm_op *op, const struct pm_entry_ref *ref)
+/* Sorts the misses to be asked for by destination, keeping their order, and sends them: entries from `at` on. */
+static int ask(struct access *a, struct pm_op *op, const struct pm_entry_ref *ref, uint32_t at)
 {
     struct pm_scratch *s = a->ctx->scratch;
     if (pm_group_reserve(s, a->n_misses) != PM_OK)
@@ -445,7 +451,6 @@ static int ask(struct access *a, struct pm_op *op, const struct pm_entry_ref *re
     for (uint32_t i = 0; i < a->n_misses; i++)
         if (s->misses[i].to != PM_NODE_NONE)
             pm_group_add(s, i, s->misses[i].to);
-    uint32_t at = 0;
     int rc = PM_OK;
     for (uint32_t t = 0; t < s->n_touched && rc == PM_OK; t++) {
         uint32_t first = at;
@@ -469,10 +474,10 @@ static pm_ticket finish_elsewhere(struct access *a)
     op->model = a->model;
     op->out = a->out;
     op->in = a->in;
-    uint32_t n_served = 0;
-    rc = settle_misses(a, op, ref, &n_served);
+    uint32_t n_served = 0, n_waiting = 0;
+    rc = settle_misses(a, op, ref, &n_served, &n_waiting);
     if (rc == PM_OK)
-        rc = ask(a, op, &ref);
+        rc = ask(a, op, &ref, n_waiting);
     pm_ticket ticket = pm_op_ticket(&ref);
     if (n_served)
         pm_op_settle(a->ctx, &ref, n_served);

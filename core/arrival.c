@@ -57,23 +57,19 @@ struct pm_waiter *pm_arrivals_take(struct pm_node *node, pm_key key)
     return taken;
 }
 
-struct pm_message *pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
+void pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
 {
-    struct pm_message *replies = NULL, **end = &replies;
     slot->flags &= (uint8_t)~PM_SLOT_QUEUED;
     for (struct pm_waiter *w = pm_arrivals_take(ctx->node, key), *next; w; w = next) {
         next = w->next;
         if (w->request) {
-            *end = pm_serve_request(ctx, key, slot, w->request);
-            end = &(*end)->next;
+            pm_serve_request(ctx, key, slot, w->request);
         } else {
             pm_serve_waiter(ctx, slot, w);
             pm_op_settle(ctx, &w->ref, 1);
         }
         free(w);
     }
-    *end = NULL;
-    return replies;
 }
 
 void pm_arrivals_fini(struct pm_arrivals *a)

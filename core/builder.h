@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* ROUND, ANSWER, RELOCATE, TRANSFER, GRANT and OWNER messages in the making. A context's own; see core/scratch.h. Not installed. */
+/* ROUND, ANSWER, RELOCATE, TRANSFER, GRANT and OWNER messages in the making, and those ACCESS and REPLY messages whose entries
+ * turn up one by one. A context's own; see core/scratch.h. Not installed. */
 #ifndef PM_CORE_BUILDER_H
 #define PM_CORE_BUILDER_H
 
@@ -13,7 +14,8 @@ struct pm_entry_place {
     enum pm_message_kind kind;
     pm_node_id to;
     uint64_t need; /* the same for all entries. ROUND: number, with traits.versions pm_origin_need; ANSWER: place in the sequence
-                      that it includes; RELOCATE: pm_origin_need; others: 0 */
+                      that it includes; RELOCATE: pm_origin_need; ACCESS, REPLY: number of the operation; others: 0 */
+    struct pm_op_name name; /* ACCESS, REPLY: all entries are of this operation; others: zero */
     uint32_t not_before; /* ROUND: not in a message with an earlier place than this */
     bool after_refresh; /* ROUND: not in a message with refresh requests */
     bool located;       /* ROUND, ANSWER: entries say who owns their keys */
@@ -32,8 +34,9 @@ static inline uint64_t pm_origin_need(pm_node_id origin, uint32_t hop)
  * ROUND takes the next place in the sequence to that node when it is begun, so it must be delivered:
  * deliver does. The pointer is valid until the next call. */
 struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_place *place);
-/* Appends a key with its metadata and, if has_values, its values (NULL with --values none). */
-void pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, const struct pm_entry_meta *meta, const float *values,
-                    bool has_values);
+/* Appends a key with its metadata and, if has_values, its values (NULL with --values none, or if the caller writes them to where
+ * the result points, before the next call). */
+float *pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, const struct pm_entry_meta *meta, const float *values,
+                      bool has_values);
 
 #endif

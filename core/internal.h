@@ -78,6 +78,12 @@ struct pm_arrivals {
     struct pm_waiter **first, **last; /* buckets */
     uint64_t n; /* atomic */
 };
+/* Keys of other homes whose slots may have a cached location, in the order in which they came here (location.c). */
+struct pm_locations {
+    struct pm_latch latch;
+    pm_key *keys; /* a ring */
+    uint32_t first, capacity, n; /* n: atomic */
+};
 struct pm_queue {
     struct pm_latch latch;
     struct pm_waiter *buckets[PM_QUEUE_BUCKETS]; /* each in order */
@@ -254,6 +260,7 @@ struct pm_node {
     struct pm_key_list dirty, changed, replicas;
     struct pm_queue queue;
     struct pm_arrivals arrivals;
+    struct pm_locations locations;
     bool ordered; /* keeps the order of each worker's operations per key */
     struct pm_rounds rounds;
     struct pm_clocks clocks;
@@ -384,7 +391,7 @@ static inline uint32_t pm_op_request(const struct pm_entry_ref *ref)
 int pm_handle_reply(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 
 /* ---- access (access.c, apply.c), serve (serve.c) ---- */
-/* Sends one waiting entry to where its key is. */
+/* Sends one waiting entry to where its key is, with those of its operation that this transition sends there, too. */
 void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_id to);
 int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 /* Under the latch of an owned slot: one push or set. */
@@ -407,8 +414,9 @@ enum pm_verdict pm_judge(struct pm_ctx *ctx, struct pm_worker *w, pm_key key, st
                          enum pm_op_kind kind, uint64_t number);
 pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slot, uint32_t hop);
 
-/* Under the latch of an owned slot: the reply to a request of this key alone, which it takes over; to be emitted outside. */
-struct pm_message *pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m);
+/* Under the latch of an owned slot: serves a request of this key alone, which it takes over. The answer goes into one message with
+ * those to other keys of its operation that this transition serves. */
+void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m);
 /* Outside latches: a worker's operation that waited behind another one is served, queued, or sent; true when sent, so that
  * its answer will come. Takes the waiter over. */
 bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter);
@@ -456,9 +464,8 @@ int pm_handle_versioned_answer(struct pm_ctx *ctx, struct pm_message *m, struct 
 /* ---- arrivals (arrival.c) ---- */
 /* Under the latch of an arriving slot: takes the waiter (malloced) over. */
 void pm_arrivals_add(struct pm_ctx *ctx, struct pm_slot *slot, struct pm_waiter *waiter);
-/* Under the latch of a slot that has just become owned: serves all that waited for it, in order. Returns the replies, a
- * list to be emitted outside. */
-struct pm_message *pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
+/* Under the latch of a slot that has just become owned: serves all that waited for it, in order. */
+void pm_arrivals_serve(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 /* Takes all that waits for the key, in order. */
 struct pm_waiter *pm_arrivals_take(struct pm_node *node, pm_key key);
 /* PM_OK or PM_E_MEMORY. Only where keys move. */
@@ -499,7 +506,7 @@ static inline uint64_t pm_kicks(const struct pm_node *node)
 /* ---- replicas (replica.c) ---- */
 int pm_rounds_init(struct pm_node *node);
 void pm_rounds_fini(struct pm_node *node);
-/* Turns what verbs collected in ctx into ROUND and ANSWER messages; part of deliver. */
+/* Turns what was collected in ctx (core/builder.h) into messages; part of deliver. */
 void pm_rounds_flush(struct pm_ctx *ctx);
 int pm_handle_round(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 void pm_retry_refreshes(struct pm_ctx *ctx, struct pm_message *m);

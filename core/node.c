@@ -8,6 +8,7 @@
 
 #include "core/internal.h"
 #include "core/local.h"
+#include "core/location.h"
 #include "core/log.h"
 #include "core/scratch.h"
 
@@ -162,6 +163,7 @@ static int init_policy(struct pm_node *node, struct pm_error *err)
     PM_ASSERT(!t->relocates || t->key_bytes == 0 || t->grants, "private bytes of keys do not travel with them");
     PM_ASSERT(!t->versions || (t->replicates && !t->pushes_values && !t->min_clock), "versions are for replicas, without clocks");
     PM_ASSERT(!t->grants || (t->versions && t->relocates), "owners grant ownership to replicas that ask");
+    PM_ASSERT(!t->location_cache || t->grants || t->location_cache_keys, "a cache of no locations");
     PM_ASSERT(!(t->gate_owned || t->gate_replicas || t->gate_absent) || node->policy->usable, "usable is missing");
     PM_ASSERT(!node->policy->merge || t->gate_owned, "merge needs gate_owned");
     PM_ASSERT(!t->worker_logs || (t->replicates && !t->relocates && !t->versions && !node->policy->replicated),
@@ -283,6 +285,7 @@ void pm_node_destroy(struct pm_node *node)
     free(node->replicas.keys);
     pm_queue_fini(&node->queue);
     pm_arrivals_fini(&node->arrivals);
+    pm_locations_fini(&node->locations);
     pm_rounds_fini(node);
     pm_clocks_fini(node);
     pm_collective_fini(node);

@@ -11,6 +11,7 @@
  *   waiting operations and deferred requests (core/queue)  queue.latch, taken under a slot latch
  *   what waits for arriving keys (core/arrival)           arrivals.latch, taken under a slot latch
  *   directory of owners, cached locations (slot.location)  the slot's latch
+ *   list of cached locations (core/location)              its own latch, taken under a slot latch
  *   order of a worker's operations (core/order)           its latch; the worker adds, whoever handles an answer takes away
  *   tickets and requests of a worker (core/request)       its latch, taken under a slot latch; made and reclaimed
  *                                                         by the worker; counted down by whoever handles the

@@ -70,6 +70,7 @@ void pm_ctx_deliver(struct pm_ctx *ctx)
 int pm_block(struct pm_worker *w)
 {
     const struct pm_node_config *c = &w->ctx.node->config;
+    PM_ASSERT(!w->ctx.scratch->n_builders, "blocks with messages in the making");
     int64_t before = c->ops->now_ns(c->ops_self);
     int rc = c->ops->block(c->ops_self, w);
     if (!w->ctx.uncharged) {

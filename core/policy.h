@@ -99,6 +99,7 @@ struct pm_traits {
     bool ranges;         /* key k of K has its home at node k * N / K (else at hash(k) mod N) */
     bool relocates;      /* keys can change their owner: core keeps the directory of owners at the homes */
     bool location_cache; /* with relocates: accesses go to the last owner that was heard of, not to the home */
+    uint32_t location_cache_keys; /* with location_cache, without grants: how many locations a node keeps; at least 1 */
     bool versions;       /* with replicates: replicas carry the version of the main copy that they hold, owners answer a refresh
                             of one that is up to date by a count alone, and core lists the replicas (pm_visit_replicas) */
     bool grants;         /* with versions and relocates: the owner may answer a refresh with the ownership of the key (hook

@@ -7,6 +7,7 @@
  * one node more here: that is noted in the slot and served when the key has arrived and all that waited for it is done. */
 #include "core/builder.h"
 #include "core/local.h"
+#include "core/location.h"
 
 /* While a key arrives its version is not known; in its place are the low bits of the time at which it was asked for and,
  * above them, the number of the node that gets it next, plus one. */
@@ -59,8 +60,9 @@ void pm_locations_learn(struct pm_ctx *ctx, const pm_key *keys, const uint32_t *
         if (counters)
             pm_owner_hear(ctx, keys[i], slot, owner, counters[i]);
         else if (slot->state == PM_SLOT_ABSENT)
-            slot->location = owner;
+            pm_location_keep(ctx, keys[i], slot, owner);
         pm_slot_unlock(&node->slots, slot);
+        pm_locations_trim(ctx);
     }
 }
 
@@ -89,6 +91,8 @@ void pm_localize_keys(struct pm_ctx *ctx, const pm_key *keys, size_t n)
             slot->version = now;
             if (home)
                 slot->location = self;
+            else
+                pm_location_drop(node, slot);
             send_relocate(ctx, keys[i], self, home, to);
         }
         pm_slot_close(ctx, slot);
@@ -106,7 +110,7 @@ static void give(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_i
     pm_slot_detach(&node->slots, key, slot);
     pm_key_went(node, key);
     if (pm_owner_at_start(node, key) != node->config.id)
-        slot->location = to;
+        pm_location_keep(ctx, key, slot, to);
     pm_count(&ctx->counters.relocations_out, 1);
     __atomic_fetch_add(&node->dropped_bytes, pm_slot_model_bytes(&node->slots, length, false), __ATOMIC_RELAXED);
     pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, length);
@@ -184,6 +188,7 @@ int pm_handle_relocate(struct pm_ctx *ctx, struct pm_message *m, struct pm_error
         else if (before != self && before != requester)
             send_relocate(ctx, keys[i], requester, 1, before);
         pm_slot_close(ctx, slot);
+        pm_locations_trim(ctx);
     }
     pm_charge(ctx, PM_CHARGE_SERVE, 1, m->wire.n_keys, 0);
     pm_message_free(m);
@@ -211,22 +216,10 @@ static int check_transfer(const struct pm_node *node, struct pm_message *m, stru
     return PM_OK;
 }
 
-static void emit_replies(struct pm_ctx *ctx, struct pm_message *replies)
-{
-    bool before = ctx->uncharged;
-    for (struct pm_message *m = replies, *next; m; m = next) {
-        next = m->next;
-        ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
-        pm_emit(ctx, m, m->wire.origin);
-    }
-    ctx->uncharged = before;
-}
-
 /* The main copy of a key is here: what waited for it goes first, then whoever wants it next. */
 static void arrive(struct pm_ctx *ctx, pm_key key, uint64_t version, const float *values)
 {
     struct pm_node *node = ctx->node;
-    struct pm_message *replies = NULL;
     struct pm_slot *slot = pm_slot_open(ctx, key);
     if (slot->state == PM_SLOT_ARRIVING) { /* else the message names the key twice */
         uint32_t length = pm_length(node, key);
@@ -239,12 +232,12 @@ static void arrive(struct pm_ctx *ctx, pm_key key, uint64_t version, const float
         pm_key_came(node, key);
         pm_count(&ctx->counters.relocations_in, 1);
         if (slot->flags & PM_SLOT_QUEUED)
-            replies = pm_arrivals_serve(ctx, key, slot);
+            pm_arrivals_serve(ctx, key, slot);
         if (next != PM_NODE_NONE)
             give(ctx, key, slot, next);
     }
     pm_slot_close(ctx, slot);
-    emit_replies(ctx, replies);
+    pm_locations_trim(ctx);
 }
 
 int pm_handle_transfer(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err)

@@ -35,6 +35,7 @@ void pm_scratch_free(struct pm_scratch *s)
         free(s->builders[i].floats);
     }
     free(s->builders);
+    free(s->sorted);
     free(s->misses);
     free(s->next);
     free(s->head);

@@ -21,9 +21,17 @@ struct pm_miss {
 /* What an entry says of its key. */
 struct pm_entry_meta {
     uint64_t version; /* or stamp */
-    uint32_t flags;
+    uint32_t flags; /* ACCESS, REPLY: number of the entry in its operation */
     pm_node_id owner; /* as far as is known, with the counter of relocations that made it so */
     uint32_t counter;
+};
+
+/* The operation that an ACCESS or REPLY is part of, at its origin. */
+struct pm_op_name {
+    uint32_t request;
+    uint16_t worker;
+    uint8_t op; /* enum pm_op_kind */
+    bool model;
 };
 
 /* A message of entries that is being put together for one node, or has been. */
@@ -32,14 +40,23 @@ struct pm_builder {
     pm_node_id to;
     uint8_t kind;
     bool open, has_refresh, located;
+    bool uncharged, rising; /* evaluation; entries of an operation came by rising numbers so far */
     uint64_t need;
+    struct pm_op_name name; /* ACCESS, REPLY */
     uint32_t sequence, turn, updates;
     uint32_t n_keys, keys_capacity;
     uint32_t n_floats, floats_capacity; /* counted; stored only with values */
     uint32_t n_back; /* floats that the answer may have */
+    uint32_t n_pulled; /* ACCESS: floats of its answer */
     pm_key *keys;
     struct pm_entry_meta *meta;
     float *floats;
+};
+
+/* Where an entry of an operation lies in its builder. */
+struct pm_entry_at {
+    uint32_t number, place; /* of the entry; in the builder's keys */
+    uint32_t floats;        /* before its own, as stored */
 };
 
 struct pm_scratch {
@@ -54,6 +71,9 @@ struct pm_scratch {
     /* messages in the making, in order of opening */
     struct pm_builder *builders;
     uint32_t n_builders, builders_capacity;
+    /* entries of one of them by rising numbers */
+    struct pm_entry_at *sorted;
+    size_t sorted_capacity;
     /* keys for ranges */
     pm_key *range;
     size_t range_capacity;

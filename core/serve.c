@@ -2,8 +2,7 @@
 /* The owner's side of accesses: serve, defer or forward each key of a request. */
 #include <stdlib.h>
 
-#include "core/internal.h"
-#include "core/scratch.h"
+#include "core/builder.h"
 
 /* What becomes of a request. The reply is made for all keys at once; when one cannot be served it turns into an indexed
  * reply of the others, and the rest goes into requests of its own. */
@@ -265,21 +264,24 @@ static void pass_on(struct serving *s)
     }
 }
 
-struct pm_message *pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m)
+void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m)
 {
-    bool before = ctx->uncharged;
-    ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
-    struct pm_message *reply = whole_reply(ctx, m);
-    struct pm_access access = {.kind = m->wire.op, .number = m->wire.number};
-    access.out = pm_message_values(reply);
-    access.in = pm_message_values(m);
+    const struct pm_wire *w = &m->wire;
+    const bool before = ctx->uncharged, pull = w->op == PM_OP_PULL;
+    const uint32_t length = pm_length(ctx->node, key);
+    PM_ASSERT(w->n_keys == 1 && !pm_replies_located(ctx->node));
+    ctx->uncharged = w->flags & PM_FLAG_UNCHARGED;
+    struct pm_entry_place place = {
+        .kind = PM_MSG_REPLY, .to = w->origin, .need = w->number, .floats = pull ? length : 0};
+    place.name = (struct pm_op_name){w->request, w->worker, w->op, w->flags & PM_FLAG_MODEL};
+    struct pm_access access = {.kind = w->op, .number = w->number, .in = pm_message_values(m)};
+    access.out = pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &(struct pm_entry_meta){.flags = entry_number(m, 0)},
+                                NULL, pull);
     if (pm_serve_local(ctx, key, slot, &access) && !ctx->uncharged)
         pm_count(&ctx->counters.updates_applied, 1);
-    pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, pm_length(ctx->node, key));
-    reply->wire.flags |= m->wire.flags & PM_FLAG_UNCHARGED;
+    pm_charge(ctx, PM_CHARGE_SERVE, 0, 1, length);
     pm_message_free(m);
     ctx->uncharged = before;
-    return reply;
 }
 
 static int check_access(const struct pm_node *node, struct pm_message *m, struct pm_error *err)

@@ -14,13 +14,15 @@ enum { DENSE_SHIFT = 5, NEAR_SHIFT = 6 }; /* a slot; a cache line */
 _Static_assert(sizeof(struct pm_slot) == 1 << DENSE_SHIFT, "cells of a dense store are slots");
 
 struct sparse_entry {
-    pm_key key;
-    struct pm_slot slot;
+    pm_key key; /* PM_KEY_NONE: forgotten */
+    struct pm_slot slot; /* forgotten: its location is the number of the entry that was forgotten before */
 };
 
 struct pm_sparse {
     uint32_t *index; /* entry number + 1, 0 = empty; open addressing */
-    uint32_t mask, n;
+    uint32_t mask, n; /* n: entries, also forgotten ones */
+    uint32_t n_forgotten;
+    pm_node_id forgotten; /* number of the one that was last */
     struct sparse_entry **chunks; /* entries keep their address */
     uint32_t n_chunks, chunks_capacity;
 };
@@ -66,7 +68,8 @@ static int index_grow(struct pm_sparse *t)
     t->index = bigger;
     t->mask = 2 * t->mask + 1;
     for (uint32_t i = 0; i < t->n; i++)
-        t->index[index_place(t, entry_at(t, i)->key)] = i + 1;
+        if (entry_at(t, i)->key != PM_KEY_NONE)
+            t->index[index_place(t, entry_at(t, i)->key)] = i + 1;
     return PM_OK;
 }
 
@@ -87,21 +90,59 @@ static int chunk_grow(struct pm_sparse *t)
     return PM_OK;
 }
 
+/* Number of an entry that is free: the last forgotten one, or a new one; UINT32_MAX when memory is out. */
+static uint32_t free_entry(struct pm_sparse *t)
+{
+    if (t->n_forgotten) {
+        uint32_t i = t->forgotten;
+        t->n_forgotten--;
+        t->forgotten = entry_at(t, i)->slot.location;
+        return i;
+    }
+    if (t->n == t->n_chunks * CHUNK_SLOTS && chunk_grow(t) != PM_OK)
+        return UINT32_MAX;
+    return t->n++;
+}
+
 struct pm_slot *pm_sparse_get(struct pm_slots *s, pm_key key)
 {
     struct pm_sparse *t = s->sparse;
     uint32_t at = index_place(t, key);
     if (t->index[at])
         return &entry_at(t, t->index[at] - 1)->slot;
-    if (t->n == t->n_chunks * CHUNK_SLOTS && chunk_grow(t) != PM_OK)
+    uint32_t i = free_entry(t);
+    if (i == UINT32_MAX)
         return NULL;
-    struct sparse_entry *e = entry_at(t, t->n);
+    struct sparse_entry *e = entry_at(t, i);
     e->key = key;
-    e->slot.location = PM_NODE_NONE;
-    t->index[at] = ++t->n;
-    if (t->n > t->mask / 2 && index_grow(t) != PM_OK)
+    e->slot = (struct pm_slot){.location = PM_NODE_NONE};
+    t->index[at] = i + 1;
+    if (t->n - t->n_forgotten > t->mask / 2 && index_grow(t) != PM_OK)
         return NULL;
     return &e->slot;
+}
+
+void pm_slots_forget(struct pm_slots *s, pm_key key)
+{
+    struct pm_sparse *t = s->sparse;
+    if (!t)
+        return;
+    uint32_t hole = index_place(t, key), i = t->index[hole] - 1;
+    struct sparse_entry *e = entry_at(t, i);
+    PM_ASSERT(e->slot.state == PM_SLOT_ABSENT && !e->slot.flags && !e->slot.intents && !e->slot.listed);
+    /* those behind it move up, so that each is still found from its own place on */
+    for (uint32_t at = (hole + 1) & t->mask; t->index[at]; at = (at + 1) & t->mask) {
+        uint32_t own = (uint32_t)pm_hash64(entry_at(t, t->index[at] - 1)->key) & t->mask;
+        if (((at - own) & t->mask) < ((at - hole) & t->mask))
+            continue; /* its own place is behind the hole */
+        t->index[hole] = t->index[at];
+        hole = at;
+    }
+    t->index[hole] = 0;
+    e->key = PM_KEY_NONE;
+    e->slot = (struct pm_slot){.location = t->forgotten};
+    t->forgotten = i;
+    t->n_forgotten++;
 }
 
 static int sparse_init(struct pm_slots *s)

@@ -6,7 +6,8 @@
  *           cache line to itself, and its value lies there too when it fits, so that an access waits for
  *           memory once, not twice;
  *   sparse  (simulation) a hash table of only those keys that the node has something of; slots keep their
- *           address, and are visited in the order of their creation, never in hash order.
+ *           address until they are forgotten, when the place is taken by the next key, and are visited in the order of
+ *           their places, never in hash order.
  *
  * A slot with a value points into a block: private bytes of the policy | value[len] | merged, sequence (u32)
  * | delta[len], all but the first two in replicas only; a shared slot's has all of these and common[len]. With `--values
@@ -55,13 +56,14 @@ struct pm_slot {
     uint32_t latch;
     uint8_t state; /* enum pm_slot_state */
     uint8_t flags; /* enum pm_slot_flag */
-    uint16_t intents : 15; /* workers of this node that have an active intent (core/intent.c) */
+    uint16_t intents : 14; /* workers of this node that have an active intent (core/intent.c) */
     uint16_t shared : 1;   /* main copy or replica: its block has a delta and the common state, too */
+    uint16_t listed : 1;   /* is in the node's list of cached locations (core/location.c) */
     uint64_t version;     /* main copy: rises with each change; replica: stamp of the installed value, with traits.versions raised
                              by each delta sent since; arriving: when it was asked for and who gets it next (core/relocate.c) */
     uint32_t relocations; /* with traits.grants: the counter that made the owner own it, or that stands with `location` */
     pm_node_id location;  /* at the key's home, unless owned there: its owner, or who is to be; elsewhere, when not owned: the
-                             last owner that was heard of, or none */
+                             last owner that was heard of, or none (core/location.c) */
     float *value;         /* NULL when absent; see above for the block */
 };
 _Static_assert(sizeof(struct pm_slot) == 32, "two slots per cache line");
@@ -152,6 +154,8 @@ static inline struct pm_slot *pm_slots_get(struct pm_slots *s, pm_key key)
 {
     return s->dense ? pm_dense_slot(s, key) : pm_sparse_get(s, key);
 }
+/* Outside latches: an absent slot in which nothing is kept is as if it had never been made. Nothing happens in a dense store. */
+void pm_slots_forget(struct pm_slots *s, pm_key key);
 /* Fetches a slot into the cache; any key will do, even one out of range. */
 static inline void pm_slots_prefetch(const struct pm_slots *s, pm_key key)
 {
@@ -166,7 +170,7 @@ enum pm_block {
     PM_BLOCK_SHARED = 2,  /* with either: these, and the common state of all copies (exchange by all-reduce) */
 };
 
-/* Calls visit for every slot that has a value, a main copy or a replica: dense in key order, sparse in order of creation. */
+/* Calls visit for every slot that has a value, a main copy or a replica: dense in key order, sparse in order of places. */
 void pm_slots_visit(struct pm_slots *s, void (*visit)(void *arg, pm_key key, struct pm_slot *slot),
                     void *arg);
 

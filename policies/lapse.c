@@ -12,6 +12,7 @@ struct lapse {
 static const struct pm_option options_table[] = {
     {.name = "fast_local", .type = PM_OPT_BOOL, .def = "1", .help = "workers access keys of their own node directly"},
     LAPSE_LOCATION_CACHE_OPTION,
+    LAPSE_LOCATION_CACHE_KEYS_OPTION,
     LAPSE_AHEAD_OPTION,
     PLACEMENT_OPTION("hash"),
     {0},
@@ -27,6 +28,7 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
     traits->shared_memory = pm_values_bool(options, "fast_local");
     traits->relocates = true;
     traits->location_cache = cache;
+    traits->location_cache_keys = (uint32_t)pm_values_count(options, "location_cache_keys");
     traits->promise_sync = PM_SEQUENTIAL;
     traits->promise_async = cache ? PM_EVENTUAL : PM_SEQUENTIAL;
     return node ? lapse_intents_init(&l->intents, node, (pm_clock)pm_values_count(options, "ahead"), err) : PM_OK;

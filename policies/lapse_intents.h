@@ -16,6 +16,11 @@
         .name = "location_cache", .type = PM_OPT_BOOL, .def = "0",                                                       \
         .help = "ask the last owner that was heard of first, not the home (asynchronous operations are then only eventual)" \
     }
+#define LAPSE_LOCATION_CACHE_KEYS_OPTION                                                                                 \
+    {                                                                                                                    \
+        .name = "location_cache_keys", .type = PM_OPT_COUNT, .def = "64k",                                               \
+        .help = "locations that a node remembers at most; the oldest are forgotten", .min = 1, .max = 1e9                \
+    }
 
 struct lapse_worker;
 struct lapse_intents {

@@ -45,6 +45,7 @@ static const struct pm_option options_table[] = {
     PM_EXCHANGE_OPTIONS,
     LAPSE_AHEAD_OPTION,
     LAPSE_LOCATION_CACHE_OPTION,
+    LAPSE_LOCATION_CACHE_KEYS_OPTION,
     PLACEMENT_OPTION("hash"),
     SAMPLING_OPTIONS("reuse"),
     {0},
@@ -123,6 +124,7 @@ static void set_traits(const struct pm_values *options, const struct knobs *k, s
     traits->ranges = placement_by_ranges(options);
     traits->relocates = true;
     traits->location_cache = cache;
+    traits->location_cache_keys = (uint32_t)pm_values_count(options, "location_cache_keys");
     pm_exchange_traits(options, traits);
     traits->sampling = k->sampling;
     traits->frequent = (struct pm_frequent_rule){

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "core/rng.h"
 #include "core/slots.h"
 
 enum { KEYS = 1000 };
@@ -179,12 +180,49 @@ static void an_unknown_key_of_a_sparse_store(void **state)
     unmake(m);
 }
 
+/* Keys come and go in no order: those that are there keep their slots, the others are unknown, and come back empty to a place
+ * that another has left. */
+static void keys_are_forgotten(void **state)
+{
+    (void)state;
+    enum { STEPS = 60000, MOST_AT_ONCE = 700 };
+    struct made *m = make(PM_STORE_SPARSE, 4, 0);
+    struct pm_slot *slot_of[KEYS] = {0}, *places[KEYS];
+    uint32_t n = 0, n_places = 0;
+    struct pm_rng rng;
+    pm_rng_init(&rng, "forget", 1, 0, 0);
+    for (int step = 0; step < STEPS; step++) {
+        pm_key key = pm_rng_below(&rng, KEYS);
+        struct pm_slot *found = pm_slots_find(&m->slots, key);
+        assert_ptr_equal(found, slot_of[key]);
+        if (found) {
+            assert_int_equal(found->location, key);
+            pm_slots_forget(&m->slots, key);
+            slot_of[key] = NULL;
+            n--;
+        } else if (n < MOST_AT_ONCE) {
+            struct pm_slot *slot = slot_of[key] = pm_slots_get(&m->slots, key);
+            assert_true(slot && slot->state == PM_SLOT_ABSENT && slot->location == PM_NODE_NONE && !slot->value);
+            slot->location = (pm_node_id)key;
+            n++;
+            uint32_t p = 0;
+            while (p < n_places && places[p] != slot)
+                p++;
+            if (p == n_places)
+                places[n_places++] = slot;
+        }
+    }
+    assert_true(n_places <= MOST_AT_ONCE);
+    unmake(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sparse_blocks),    cmocka_unit_test(dense_blocks),
         cmocka_unit_test(near_blocks),      cmocka_unit_test(slots_keep_apart),
         cmocka_unit_test(visits_in_order), cmocka_unit_test(an_unknown_key_of_a_sparse_store),
+        cmocka_unit_test(keys_are_forgotten),
     };
     return cmocka_run_group_tests_name("slots", tests, NULL, NULL);
 }
