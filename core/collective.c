@@ -65,6 +65,20 @@ static uint32_t blob_bytes(const struct pm_message *m)
     return m->wire.length_bytes - PM_WIRE_BYTES;
 }
 
+/* Under the latch. A round that runs meanwhile has sent all that it will before a drain begins to count, and the pause that the
+ * end of a drain begins lets no other one in between. */
+static void set_draining(struct pm_node *node, bool draining)
+{
+    struct pm_collective *x = &node->collective;
+    if (x->draining == draining)
+        return;
+    pm_lock(node, &node->round_latch);
+    if (!draining && node->pauses_after_drain)
+        __atomic_store_n(&node->paused, 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&x->draining, draining, __ATOMIC_RELEASE);
+    pm_unlock(node, &node->round_latch);
+}
+
 /* Under the latch: lets this node's workers go on. */
 static void release_here(struct pm_ctx *ctx, uint64_t number, const double *sums, uint32_t n)
 {
@@ -75,9 +89,7 @@ static void release_here(struct pm_ctx *ctx, uint64_t number, const double *sums
     for (uint32_t i = 0; i < node->config.workers; i++)
         __atomic_store_n(&node->workers[i].in_collective, 0, __ATOMIC_RELEASE);
     pm_clocks_new_era(node, (uint32_t)number, x->least_clock, x->least_of);
-    if (node->pauses_after_drain && __atomic_load_n(&x->draining, __ATOMIC_RELAXED))
-        __atomic_store_n(&node->paused, 1, __ATOMIC_RELEASE);
-    __atomic_store_n(&x->draining, 0, __ATOMIC_RELEASE);
+    set_draining(node, false);
     __atomic_store_n(&x->released, number, __ATOMIC_SEQ_CST);
     for (uint32_t i = 0; i < node->config.workers; i++)
         pm_wake(ctx, i);
@@ -219,7 +231,7 @@ static bool enter_cluster(struct pm_ctx *ctx)
     struct pm_node *node = ctx->node;
     struct pm_collective *x = &node->collective;
     if (x->kind == PM_COLLECTIVE_DRAIN) {
-        __atomic_store_n(&x->draining, 1, __ATOMIC_RELEASE);
+        set_draining(node, true);
         if (node->config.id != 0)
             x->wave = 0;
         return take_part(ctx);

@@ -61,6 +61,7 @@ static void handle_parked(struct pm_ctx *ctx, struct pm_waiter *parked)
         free(w);
         pm_rounds_flush(ctx);
         ctx->uncharged = m->wire.flags & PM_FLAG_UNCHARGED;
+        m->wire.hop = 0; /* it has arrived; if the key has left meanwhile the search begins anew */
         int rc = m->wire.kind == PM_MSG_ACCESS ? pm_handle_access(ctx, m, &err) : pm_handle_versioned_round(ctx, m, &err);
         PM_ASSERT(rc == PM_OK, "a request that waited became malformed");
         pm_rounds_flush(ctx);

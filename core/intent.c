@@ -4,7 +4,7 @@
  * Each worker has a calendar of what it declared, by the clock at which it begins: declared in that order, as loaders do, it is
  * a queue in chunks that are used again; what comes out of order goes into a heap. The worker adds, whoever acts on intents
  * takes, under a latch that belongs to this worker alone. What was acted on is merged per key: a table says until when the
- * worker wants each key, and a second calendar, by ends, says when to look. Per node there is only a count in the key's slot:
+ * worker wants each key, and a second calendar, by ends, one entry per key, says when to look. Per node there is only a count in the key's slot:
  * how many workers have an active intent. Table and second calendar are touched by whoever acts on intents, one at a time. */
 #include <stdlib.h>
 
@@ -335,8 +335,8 @@ void pm_intents_take(struct pm_ctx *ctx, struct pm_worker *worker, pm_clock unti
 }
 
 /* What will be touched of a later key comes into the cache. Inlined, because the compiler drops calls of what only prefetches. */
-static inline __attribute__((always_inline)) void fetch_ahead(struct pm_ctx *ctx, const struct pm_intents *t, const pm_key *keys, size_t n,
-                                                              size_t i)
+static inline __attribute__((always_inline)) void fetch_ahead(struct pm_ctx *ctx, const struct pm_intents *t, const pm_key *keys,
+                                                              size_t n, size_t i)
 {
     if (i >= n)
         return;
@@ -380,18 +380,22 @@ static size_t take_ended(struct pm_intents *t, pm_clock now, pm_key *keys)
     return n;
 }
 
-static void begin(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, const pm_clock *ends, size_t n, pm_visit_fn began,
-                  void *arg)
+/* Those that were not wanted move to the front, with their ends. Returns their number. */
+static size_t begin(struct pm_ctx *ctx, struct pm_intents *t, pm_key *keys, pm_clock *ends, size_t n, pm_visit_fn began, void *arg)
 {
+    size_t fresh = 0;
     for (size_t i = 0; i < n; i++) {
         fetch_ahead(ctx, t, keys, n, i + AHEAD);
         if (!want(t, keys[i], ends[i]))
             continue;
+        keys[fresh] = keys[i];
+        ends[fresh++] = ends[i];
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         if (slot->intents++ == 0)
             began(ctx, arg, keys[i], slot);
         pm_slot_close(ctx, slot);
     }
+    return fresh;
 }
 
 static void finish(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, size_t n, pm_clock now)
@@ -399,8 +403,11 @@ static void finish(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys,
     for (size_t i = 0; i < n; i++) {
         fetch_ahead(ctx, t, keys, n, i + AHEAD);
         struct active *a = place_of(t, keys[i]);
-        if (a->key != keys[i] || a->end > now)
-            continue; /* over already, or wanted for longer */
+        PM_ASSERT(a->key == keys[i], "an intent ends that had not begun");
+        if (a->end > now) {
+            add(&t->ends, a->end, 0, &keys[i], 1); /* wanted for longer meanwhile */
+            continue;
+        }
         clear(t, a);
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         PM_ASSERT(slot->intents > 0, "an intent ends that had not begun");
@@ -416,8 +423,7 @@ void pm_intents_activate(struct pm_ctx *ctx, struct pm_worker *worker, pm_clock 
     pm_key *keys = buffer(ctx);
     pm_clock *ends = buffer_of_ends(ctx);
     for (size_t n; (n = take_wanted(worker, now, until, keys, ends)) > 0;) {
-        begin(ctx, t, keys, ends, n, began, arg);
-        note_ends(t, keys, ends, n);
+        note_ends(t, keys, ends, begin(ctx, t, keys, ends, n, began, arg));
     }
     for (size_t n; (n = take_ended(t, now, keys)) > 0;)
         finish(ctx, t, keys, n, now);

@@ -274,7 +274,8 @@ struct pm_node {
     uint64_t extra_bytes, dropped_bytes;  /* replicas made and dropped since; atomic */
     int64_t next_round_ns;                /* as the round hook said */
     int64_t asked_round_ns;               /* as pm_tick_at was told, earliest; atomic */
-    uint32_t paused; /* atomic: no rounds while the model is evaluated */
+    struct pm_latch round_latch; /* held while the round hook runs and what it sent is counted; under collective.latch */
+    uint32_t paused; /* atomic, set under round_latch: no rounds while the model is evaluated */
     bool pauses_after_drain; /* the end of a drain begins such a pause */
 };
 

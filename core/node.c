@@ -395,11 +395,10 @@ int pm_node_receive(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     return rc;
 }
 
-int64_t pm_node_tick(struct pm_ctx *ctx, int64_t now_ns)
+/* Under round_latch. */
+static int64_t tick(struct pm_ctx *ctx, int64_t now_ns)
 {
     struct pm_node *node = ctx->node;
-    if (!node->policy->round)
-        return PM_TIME_NEVER;
     if (__atomic_load_n(&node->paused, __ATOMIC_ACQUIRE))
         return PM_TIME_NEVER; /* whoever ends the pause asks for a tick */
     int64_t asked_ns = __atomic_exchange_n(&node->asked_round_ns, PM_TIME_NEVER, __ATOMIC_SEQ_CST);
@@ -407,8 +406,20 @@ int64_t pm_node_tick(struct pm_ctx *ctx, int64_t now_ns)
         pm_ask_round(node, asked_ns);
     if (now_ns >= node->next_round_ns || now_ns >= asked_ns)
         node->next_round_ns = node->policy->round(ctx, node->policy_state, now_ns);
+    pm_rounds_flush(ctx); /* a drain that begins now counts it */
     asked_ns = __atomic_load_n(&node->asked_round_ns, __ATOMIC_SEQ_CST);
     return asked_ns < node->next_round_ns ? asked_ns : node->next_round_ns;
+}
+
+int64_t pm_node_tick(struct pm_ctx *ctx, int64_t now_ns)
+{
+    struct pm_node *node = ctx->node;
+    if (!node->policy->round)
+        return PM_TIME_NEVER;
+    pm_lock(node, &node->round_latch);
+    int64_t next_ns = tick(ctx, now_ns);
+    pm_unlock(node, &node->round_latch);
+    return next_ns;
 }
 
 /* ---- questions ---- */

@@ -4,8 +4,8 @@
  * A main copy's version rises by one with every update and every merged delta. A replica has the version of the value that it
  * got, raised by one for each delta that it has sent since; an entry names the version from before its own delta raises it.
  * The owner compares that with its own before it merges the delta: when they are the same the replica lacks nothing, and the
- * answer is a count. While a delta is on its way a replica may look as new as a main copy that differs; when the delta is
- * merged the main copy is newer again, and a later refresh tells.
+ * answer is a count. A delta that is sent without a question leaves the replica with a version that nobody has: until it is merged the version
+ * raised by one could be the main copy's by coincidence, and a grant without value would then take the one for the other.
  *
  * An unanswered replica sends nothing and is not dropped, so an answer includes all that was sent; values need no numbers in
  * a sequence. Where owners grant ownership (core/grant.c) an entry may have to look for the owner: every entry says whose
@@ -13,6 +13,8 @@
 #include <stdlib.h>
 
 #include "core/builder.h"
+
+#define VERSION_OF_NOBODY UINT64_MAX
 
 /* ---- when a replica's value was asked for ---- */
 
@@ -75,7 +77,7 @@ void pm_versions_ship(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint
     struct pm_entry_meta meta = {.version = slot->version, .flags = flags};
     pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &meta, delta, *merged != 0);
     if (*merged) {
-        slot->version++;
+        slot->version = flags & PM_ROUND_REFRESH ? slot->version + 1 : VERSION_OF_NOBODY;
         *merged = 0;
     }
     if (flags & PM_ROUND_REFRESH)
@@ -101,19 +103,22 @@ void pm_round_to_all(struct pm_ctx *ctx)
 uint64_t pm_refreshes_open(const struct pm_node *node)
 {
     uint64_t answered = __atomic_load_n(&node->rounds.answered, __ATOMIC_SEQ_CST); /* first: never more than asked */
-    return __atomic_load_n(&node->rounds.asked, __ATOMIC_SEQ_CST) - answered;
+    uint64_t asked = __atomic_load_n(&node->rounds.asked, __ATOMIC_SEQ_CST);
+    return asked > answered ? asked - answered : 0; /* peers may answer more than they were asked */
 }
 
 void pm_refreshes_answered(struct pm_ctx *ctx, uint64_t n)
 {
-    __atomic_fetch_add(&ctx->node->rounds.answered, n, __ATOMIC_SEQ_CST);
     struct pm_rounds *r = &ctx->node->rounds;
-    if (n == 0 || pm_refreshes_open(ctx->node) != 0)
+    /* before the rest: who comes last of several contexts goes on alone, and the next round begins only then */
+    const uint32_t generation = __atomic_load_n(&r->generation, __ATOMIC_RELAXED);
+    const int64_t began_ns = __atomic_load_n(&r->began_ns, __ATOMIC_RELAXED);
+    if (n == 0 || __atomic_add_fetch(&r->answered, n, __ATOMIC_SEQ_CST) != __atomic_load_n(&r->asked, __ATOMIC_SEQ_CST))
         return;
-    __atomic_store_n(&r->answered_generation, __atomic_load_n(&r->generation, __ATOMIC_RELAXED), __ATOMIC_RELEASE);
+    __atomic_store_n(&r->answered_generation, generation, __ATOMIC_RELEASE);
     int64_t now_ns = pm_now_ns(ctx);
     pm_count(&ctx->counters.rounds, 1);
-    pm_record(ctx, PM_Q_ROUND, now_ns - __atomic_load_n(&r->began_ns, __ATOMIC_RELAXED));
+    pm_record(ctx, PM_Q_ROUND, now_ns - began_ns);
     pm_tick_at(ctx, now_ns);
 }
 
@@ -126,7 +131,9 @@ static void put_back(struct pm_node *node, pm_key *kept, size_t n, size_t capaci
     if (list->n)
         memcpy(kept + n, list->keys, list->n * sizeof *kept);
     free(list->keys);
-    *list = (struct pm_key_list){.latch = list->latch, .keys = kept, .n = n + list->n, .capacity = capacity};
+    list->keys = kept;
+    list->n += n;
+    list->capacity = capacity;
     pm_unlock(node, &list->latch);
 }
 
@@ -344,10 +351,12 @@ int pm_handle_versioned_answer(struct pm_ctx *ctx, struct pm_message *m, struct 
     const pm_key *keys = pm_message_keys(m);
     const uint64_t *versions = pm_message_meta(m);
     const float *values = pm_message_values(m);
+    uint64_t answered = m->wire.updates;
     for (uint32_t i = 0; i < m->wire.n_keys; i++) {
         pm_fetch_ahead(node, keys, i, m->wire.n_keys);
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         bool awaits = slot->state == PM_SLOT_REPLICA && (slot->flags & PM_SLOT_REFRESHING); /* not twice in one message */
+        answered += awaits;
         if (awaits) {
             pm_take_value(ctx, keys[i], slot, versions[i], 0, values);
             uint32_t *word = generations_of(node, keys[i], slot);
@@ -364,7 +373,7 @@ int pm_handle_versioned_answer(struct pm_ctx *ctx, struct pm_message *m, struct 
         values += pm_stored(node, keys[i]);
     }
     pm_charge(ctx, PM_CHARGE_SERVE, 1, m->wire.n_keys, m->wire.n_floats);
-    pm_refreshes_answered(ctx, (uint64_t)m->wire.n_keys + m->wire.updates);
+    pm_refreshes_answered(ctx, answered);
     pm_message_free(m);
     return PM_OK;
 }

@@ -407,7 +407,8 @@ static void print_replicas(uint32_t rounds)
         else
             printf(" %6s %6s", "-", "-");
         printf(" | %7.0f | %7.2f | %6.0f | %7.0f %7.0f |", median(e, CPU_NS_PER_KEY, rounds),
-               median(e, PUSHES_PER_S, rounds) / 1e6, median(e, SENT_PER_S, rounds) / 1e6, median(e, LATENCY_P50, rounds), median(e, LATENCY_P99, rounds));
+               median(e, PUSHES_PER_S, rounds) / 1e6, median(e, SENT_PER_S, rounds) / 1e6, median(e, LATENCY_P50, rounds),
+               median(e, LATENCY_P99, rounds));
         if (e->adapm_latency_us > 0)
             printf(" %7.0f", e->adapm_latency_us);
         putchar('\n');
@@ -458,7 +459,8 @@ int main(int argc, char **argv)
     if (first < BULKS)
         print_bulk(rounds, stream_bytes_per_s);
     if (first <= BULKS && last > BULKS)
-        printf("\nIntent on one remote key until it is local: p50 %.0f us, p99 %.0f us (AdaPM: p50 500 to 1100); limit: half a round\n"
+        printf("\nIntent on one remote key until it is local: p50 %.0f us, p99 %.0f us (AdaPM: p50 500 to 1100); limit: half a "
+               "round\n"
            "of 1000 us and a ping-pong, %.0f us.\n",
            median(&single, LATENCY_P50, rounds), median(&single, LATENCY_P99, rounds),
            500 + measure_quantile(ping, rounds, 0.5));
