@@ -388,8 +388,10 @@ static void begin(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys, 
         if (!want(t, keys[i], ends[i]))
             continue;
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
-        if (slot->intents++ == 0)
+        if (slot->intents++ == 0) {
+            pm_event(ctx, keys[i], PM_EVENT_INTENT);
             began(ctx, arg, keys[i], slot);
+        }
         pm_slot_close(ctx, slot);
     }
 }
@@ -404,7 +406,8 @@ static void finish(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys,
         clear(t, a);
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         PM_ASSERT(slot->intents > 0, "an intent ends that had not begun");
-        slot->intents--;
+        if (--slot->intents == 0)
+            pm_event(ctx, keys[i], PM_EVENT_EXPIRED);
         pm_slot_close(ctx, slot);
     }
 }

@@ -241,6 +241,12 @@ struct pm_projections {
 };
 
 struct pm_local;
+/* ---- what became of traced keys in this epoch (events.c) ---- */
+struct pm_events {
+    struct pm_latch latch;
+    struct pm_key_event *all;
+    size_t n, capacity;
+};
 
 struct pm_node {
     struct pm_node_config config;
@@ -263,6 +269,7 @@ struct pm_node {
     struct pm_gather gather;
     struct pm_projections projections;
     struct pm_local *local; /* per distribution; NULL where nobody asks */
+    struct pm_events events;
     uint64_t base_bytes;                  /* modelled memory at the start */
     uint64_t extra_bytes, dropped_bytes;  /* replicas made and dropped since; atomic */
     int64_t next_round_ns;                /* as the round hook said */
@@ -349,6 +356,19 @@ static inline void pm_add(float *restrict to, const float *restrict update, uint
 struct pm_message *pm_filter_out(struct pm_ctx *ctx, struct pm_message *m, pm_node_id to);
 /* Turns a filtered message back; frees it on failure. *m is NULL then, or when it is to be ignored. */
 int pm_filter_in(struct pm_ctx *ctx, struct pm_message **m, struct pm_error *err);
+
+/* ---- events of traced keys (events.c) ---- */
+void pm_event_of_traced(struct pm_ctx *ctx, pm_key key, enum pm_event what);
+/* Under the key's latch: this has just become of it here. */
+static inline void pm_event(struct pm_ctx *ctx, pm_key key, enum pm_event what)
+{
+    if (__builtin_expect(ctx->node->config.traced != NULL, 0))
+        pm_event_of_traced(ctx, key, what);
+}
+/* How things are at the start. */
+void pm_events_begin(struct pm_node *node);
+/* What was recorded since the last call; free it. */
+size_t pm_events_take(struct pm_node *node, struct pm_key_event **events);
 
 /* ---- outbox (outbox.c) ---- */
 /* Appends a message to a node (self included) and counts it. Takes ownership. */
@@ -583,10 +603,11 @@ int pm_handle_collective(struct pm_ctx *ctx, struct pm_message *m, struct pm_err
 int pm_gather_init(struct pm_node *node);
 void pm_gather_fini(struct pm_node *node);
 int pm_handle_stats(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
-/* Collective over worker 0 of each node, between barriers: each gives a blob of the same length; at node 0 it waits for
- * all, and blob(i) is node i's until pm_gather_clear. PM_OK, what blocking returned, PM_E_MESSAGE (another length). */
-int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes);
+/* Collective over worker 0 of each node, between barriers: each gives a blob of at least this length; at node 0 it waits for
+ * all, and blob(i) is node i's until pm_gather_clear. PM_OK, what blocking returned, PM_E_MESSAGE (one is too short). */
+int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes, uint32_t least_bytes);
 const void *pm_gather_blob(struct pm_node *node, pm_node_id of);
+uint32_t pm_gather_bytes(struct pm_node *node, pm_node_id of);
 void pm_gather_clear(struct pm_node *node);
 
 /* ---- intents (intent.c) ---- */

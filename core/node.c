@@ -250,7 +250,9 @@ int pm_node_create(const struct pm_node_config *config, struct pm_node **out, st
     int rc = init_policy(node, err);
     if (rc == PM_OK) {
         rc = init_parts(node);
-        if (rc != PM_OK)
+        if (rc == PM_OK)
+            pm_events_begin(node);
+        else
             pm_error_set(err, rc, "out of memory for node %u", config->id);
     }
     if (rc != PM_OK) {
@@ -281,6 +283,7 @@ void pm_node_destroy(struct pm_node *node)
     free(node->dirty.keys);
     free(node->changed.keys);
     free(node->replicas.keys);
+    free(node->events.all);
     pm_queue_fini(&node->queue);
     pm_arrivals_fini(&node->arrivals);
     pm_rounds_fini(node);

@@ -105,6 +105,7 @@ static void give(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_i
     pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &meta, slot->value, true);
     pm_slot_detach(&node->slots, key, slot);
     pm_key_went(node, key);
+    pm_event(ctx, key, PM_EVENT_LEFT);
     if (pm_owner_at_start(node, key) != node->config.id)
         slot->location = to;
     pm_count(&ctx->counters.relocations_out, 1);
@@ -237,6 +238,7 @@ static void arrive(struct pm_ctx *ctx, pm_key key, uint64_t version, const float
         pm_copy(slot->value, values, pm_stored(node, key));
         slot->version = version;
         pm_key_came(node, key);
+        pm_event(ctx, key, PM_EVENT_OWNED);
         pm_count(&ctx->counters.relocations_in, 1);
         if (slot->flags & PM_SLOT_QUEUED)
             replies = pm_arrivals_serve(ctx, key, slot);
