@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/builder.h"
+#include "core/events.h"
 #include "core/local.h"
 
 enum { CACHED_HOPS = 2 }; /* receivers that go by what they have heard themselves; later ones ask the home */

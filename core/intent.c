@@ -8,7 +8,7 @@
  * how many workers have an active intent. Table and second calendar are touched by whoever acts on intents, one at a time. */
 #include <stdlib.h>
 
-#include "core/internal.h"
+#include "core/events.h"
 #include "core/scratch.h"
 
 enum { CHUNK_WORDS = 1022, HEADER_WORDS = 3, FIRST_PLACES = 64, AHEAD = 12 };

@@ -241,12 +241,7 @@ struct pm_projections {
 };
 
 struct pm_local;
-/* ---- what became of traced keys in this epoch (events.c) ---- */
-struct pm_events {
-    struct pm_latch latch;
-    struct pm_key_event *all;
-    size_t n, capacity;
-};
+struct pm_events;
 
 struct pm_node {
     struct pm_node_config config;
@@ -269,7 +264,7 @@ struct pm_node {
     struct pm_gather gather;
     struct pm_projections projections;
     struct pm_local *local; /* per distribution; NULL where nobody asks */
-    struct pm_events events;
+    struct pm_events *events; /* of traced keys; NULL where there are none */
     uint64_t base_bytes;                  /* modelled memory at the start */
     uint64_t extra_bytes, dropped_bytes;  /* replicas made and dropped since; atomic */
     int64_t next_round_ns;                /* as the round hook said */
@@ -356,19 +351,6 @@ static inline void pm_add(float *restrict to, const float *restrict update, uint
 struct pm_message *pm_filter_out(struct pm_ctx *ctx, struct pm_message *m, pm_node_id to);
 /* Turns a filtered message back; frees it on failure. *m is NULL then, or when it is to be ignored. */
 int pm_filter_in(struct pm_ctx *ctx, struct pm_message **m, struct pm_error *err);
-
-/* ---- events of traced keys (events.c) ---- */
-void pm_event_of_traced(struct pm_ctx *ctx, pm_key key, enum pm_event what);
-/* Under the key's latch: this has just become of it here. */
-static inline void pm_event(struct pm_ctx *ctx, pm_key key, enum pm_event what)
-{
-    if (__builtin_expect(ctx->node->config.traced != NULL, 0))
-        pm_event_of_traced(ctx, key, what);
-}
-/* How things are at the start. */
-void pm_events_begin(struct pm_node *node);
-/* What was recorded since the last call; free it. */
-size_t pm_events_take(struct pm_node *node, struct pm_key_event **events);
 
 /* ---- outbox (outbox.c) ---- */
 /* Appends a message to a node (self included) and counts it. Takes ownership. */

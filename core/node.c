@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/events.h"
 #include "core/internal.h"
 #include "core/local.h"
 #include "core/log.h"
@@ -223,6 +224,8 @@ static int init_parts(struct pm_node *node)
         rc = pm_generations_init(node);
     if (rc == PM_OK)
         rc = pm_local_init(node);
+    if (rc == PM_OK)
+        rc = pm_events_init(node);
     return rc == PM_OK ? init_slots(node) : rc;
 }
 
@@ -250,9 +253,7 @@ int pm_node_create(const struct pm_node_config *config, struct pm_node **out, st
     int rc = init_policy(node, err);
     if (rc == PM_OK) {
         rc = init_parts(node);
-        if (rc == PM_OK)
-            pm_events_begin(node);
-        else
+        if (rc != PM_OK)
             pm_error_set(err, rc, "out of memory for node %u", config->id);
     }
     if (rc != PM_OK) {
@@ -283,7 +284,7 @@ void pm_node_destroy(struct pm_node *node)
     free(node->dirty.keys);
     free(node->changed.keys);
     free(node->replicas.keys);
-    free(node->events.all);
+    pm_events_fini(node);
     pm_queue_fini(&node->queue);
     pm_arrivals_fini(&node->arrivals);
     pm_rounds_fini(node);

@@ -6,6 +6,7 @@
  * owner, who sends the value. The home tells each owner of one successor, so that an arriving key is wanted by at most
  * one node more here: that is noted in the slot and served when the key has arrived and all that waited for it is done. */
 #include "core/builder.h"
+#include "core/events.h"
 #include "core/local.h"
 
 /* While a key arrives its version is not known; in its place are the low bits of the time at which it was asked for and,

@@ -9,6 +9,7 @@
  * deltas are kept until a value includes them. Answers are then numbered by the owner and handled in that order: a number
  * that it announces stands behind all values that it sent before. */
 #include "core/builder.h"
+#include "core/events.h"
 #include "core/local.h"
 #include "core/log.h"
 

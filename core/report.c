@@ -2,6 +2,7 @@
 /* What training reports: epochs, nodes, quality, latencies, the digest of the values. Nothing here is charged. */
 #include <stdlib.h>
 
+#include "core/events.h"
 #include "core/train.h"
 
 enum { DIGEST_KEYS = 1 << 14, DIGEST_FLOATS = 1 << 20, PROGRESS_EVERY_NS = 200 * 1000 * 1000 };

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/events.h"
 #include "core/traced.h"
 #include "tests/hand.h"
 
