@@ -2,7 +2,8 @@
 -- Mean epoch time, bytes sent per node and share of accesses that were remote or waited: a series per variant, in each a row per
 -- workload.
 WITH run_of AS (
-    SELECT r.run_id, r.workload, r.nodes, (SELECT value FROM option o WHERE o.run_id = r.run_id AND o.name = 'policy.techniques') AS techniques,
+    SELECT r.run_id, r.workload, (SELECT value FROM option o WHERE o.run_id = r.run_id AND o.name = 'policy.techniques')
+               AS techniques,
            (SELECT value FROM option o WHERE o.run_id = r.run_id AND o.name = 'policy.timing') AS timing
     FROM run r JOIN figure_run USING (run_id) WHERE r.policy = 'adaps'
 ), measured AS (
@@ -11,6 +12,8 @@ WITH run_of AS (
            (SELECT 1 - avg(local_share) FROM v_locality v WHERE v.run_id = r.run_id) AS remote_share
     FROM run_of r
 )
-SELECT CASE techniques WHEN 'all' THEN 'adaps' ELSE 'only ' || techniques END || CASE timing WHEN '0' THEN ', at once' ELSE '' END AS series,
-       '"' || workload || '"' AS workload, avg(epoch_s) AS epoch_s, avg(bytes_per_node) AS bytes_per_node, avg(remote_share) AS remote_share
+SELECT CASE techniques WHEN 'all' THEN 'adaps' ELSE 'only ' || techniques END
+           || CASE timing WHEN '0' THEN ', at once' ELSE '' END AS series,
+       '"' || workload || '"' AS workload, avg(epoch_s) AS epoch_s, avg(bytes_per_node) AS bytes_per_node,
+       avg(remote_share) AS remote_share
 FROM measured GROUP BY techniques, timing, workload ORDER BY techniques, timing DESC, workload;

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
--- Mean epoch time, bytes sent per node and epoch and percentage of accesses that were neither local nor to a replica, over the signal
--- offset in batches; a series per timing.
+-- Mean epoch time, bytes sent per node and epoch and percentage of accesses that were neither local nor to a replica, over the
+-- signal offset in batches; a series per timing.
 WITH measured AS (
     SELECT r.run_id, CAST(a.value AS REAL) * CASE substr(ltrim(a.value, '0123456789.'), 1, 1) WHEN 'k' THEN 1e3 WHEN 'M' THEN 1e6
                ELSE 1 END AS ahead, t.value AS timing,

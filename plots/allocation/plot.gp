@@ -7,6 +7,7 @@ stats data using 1 nooutput name 'line'
 stats data using 8 nooutput name 'nodes'
 keys = line_max
 nodes = nodes_max
+of(kind) = column(4) == kind ? column(5) : NaN
 at(line, node) = line + (node + 1) / (nodes + 1.5)
 set multiplot layout 1,2 title figure_title
 set tmargin at screen 0.88
@@ -21,9 +22,9 @@ set xlabel 'time (s)'
 set format x '%.0s%c'
 set key at screen 0.70, screen 0.93 right top horizontal
 set for [i = 1:keys] label i '' at graph -0.01, first i + 0.5 right
-plot data using ($4 == 1 ? $5 : NaN):(at($1, $3)):($6 - $5):(0) with vectors nohead linewidth 4 linecolor rgb '#1b6ca8' title 'owner', \
-     data using ($4 == 2 ? $5 : NaN):(at($1, $3)):($6 - $5):(0) with vectors nohead linewidth 2 linecolor rgb '#f0a030' title 'replica', \
-     data using ($4 == 3 ? $5 : NaN):(at($1, $3)):($6 - $5):(0) with vectors nohead linewidth 0.5 linecolor rgb 'black' title 'intent', \
+plot data using (of(1)):(at($1, $3)):($6 - $5):(0) with vectors nohead linewidth 4 linecolor rgb '#1b6ca8' title 'owner', \
+     data using (of(2)):(at($1, $3)):($6 - $5):(0) with vectors nohead linewidth 2 linecolor rgb '#f0a030' title 'replica', \
+     data using (of(3)):(at($1, $3)):($6 - $5):(0) with vectors nohead linewidth 0.5 linecolor rgb 'black' title 'intent', \
      data using ($4 == 4 && $3 == 0 ? 0 : NaN):($1 + 0.5):(sprintf('rank %d ', $2)) with labels right notitle
 unset label
 set lmargin at screen 0.75

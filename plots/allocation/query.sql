@@ -10,7 +10,8 @@ WITH RECURSIVE chosen_rank(r) AS (SELECT 1 UNION ALL SELECT 4 * r FROM chosen_ra
 ), chosen AS (
     SELECT key, rank, row_number() OVER (ORDER BY rank) AS line FROM known JOIN chosen_rank ON r = rank
 ), ends AS (
-    SELECT max(time_s) AS end_s FROM key_event JOIN one USING (run_id)
+    SELECT max((SELECT max(time_s) FROM key_event JOIN one USING (run_id)),
+               (SELECT sum(epoch_s + eval_s) FROM epoch JOIN one USING (run_id))) AS end_s
 ), phase AS (
     SELECT c.line, c.rank, e.node, e.event, e.time_s AS from_s, CASE WHEN e.event IN ('owned', 'left') THEN 1
                WHEN e.event IN ('replica', 'dropped') THEN 2 ELSE 3 END AS kind, e.event_number

@@ -6,13 +6,14 @@ WITH ranked AS (
            sum(e.event = 'left') AS relocations, sum(e.event = 'replica') AS replicas
     FROM key_event e JOIN figure_run USING (run_id) GROUP BY e.run_id, e.key
 ), named AS (
-    SELECT r.policy || CASE r.policy_options WHEN '' THEN '' ELSE ', ' || replace(r.policy_options, 'techniques=', 'only ') END AS policy,
+    SELECT r.policy || CASE r.policy_options WHEN '' THEN '' ELSE ', ' ||
+               replace(r.policy_options, 'techniques=', 'only ') END AS policy,
            pow(2, round(2 * log2(k.rank)) / 2) AS rank, k.relocations, k.replicas
     FROM ranked k JOIN run r USING (run_id)
 ), mean AS (
     SELECT policy, rank, avg(relocations) AS relocations, avg(replicas) AS replicas FROM named GROUP BY policy, rank
 )
 SELECT policy || ': ' || kind.name AS series, rank,
-       nullif(CASE kind.name WHEN 'relocations' THEN relocations ELSE replicas END, 0) AS mean_per_key, kind.name = 'replicas' AS replicated
+       nullif(CASE kind.name WHEN 'relocations' THEN relocations ELSE replicas END, 0) AS mean_per_key
 FROM mean, (SELECT 'relocations' AS name UNION ALL SELECT 'replicas') kind
 ORDER BY policy, kind.name, rank;
