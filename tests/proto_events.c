@@ -154,6 +154,7 @@ static pm_key shared(struct hand *h)
     hand_pass_all(h);
     assert_string_equal(events(h, 0, key), "replica@4");
     assert_string_equal(events(h, 1, key), "owned@0 intent@2");
+    assert_int_equal(hand_push(h, 1, 0, key, 1), PM_DONE);
     round_at(h, 0, 5);
     assert_string_equal(events(h, 0, key), ""); /* a new value is not a new replica */
     return key;
