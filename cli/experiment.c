@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/traced.h"
 #include "core/nearest.h"
 #include "core/node.h"
 #include "core/registry.h"
@@ -88,7 +89,10 @@ static int set_job(struct cli_experiment *e, uint64_t seed, struct pm_error *err
     if (!e->job.with_values && e->workload.workload->needs_values)
         return pm_error_set(err, PM_E_OPTION, "workload %s cannot run with --values none",
                             e->workload.workload->name);
-    return set_evaluate(&e->job, cli_text(args, "evaluate"), err);
+    rc = set_evaluate(&e->job, cli_text(args, "evaluate"), err);
+    if (rc == PM_OK && pm_values_is_set(&args->values, "trace-keys"))
+        rc = cli_traced_parse(cli_text(args, "trace-keys"), &e->job.traced, &e->traced_keys, err);
+    return rc;
 }
 
 /* Hands every option that the backend knows by name on to it. */
@@ -151,6 +155,7 @@ void cli_experiment_free(struct cli_experiment *e)
     cli_module_spec_free(&e->workload);
     for (uint32_t i = 0; i < e->n_options; i++)
         free(e->option_names[i]);
+    free(e->traced_keys);
     free(e->option_names);
     free(e->options);
     free(e->label);

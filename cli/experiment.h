@@ -16,6 +16,7 @@ struct cli_experiment {
     struct cli_module_spec policy, workload;
     struct pm_job job; /* points into the rest */
     char *label;       /* policy with the options that differ from their defaults */
+    pm_key *traced_keys; /* those of job.traced, or NULL */
     char seed_text[24];
     uint64_t config_hash, experiment_hash;
     struct results_option *options;

@@ -116,6 +116,18 @@ static const struct {
      false},
     {"Updates that were clipped",
      "SELECT node, sum(deltas_clipped) AS updates FROM node_epoch WHERE run_id = ? GROUP BY node HAVING updates > 0", false},
+    {"Intents",
+     "SELECT node, sum(intents) AS keys_declared, sum(intents_dropped) AS without_room FROM node_epoch"
+     " WHERE run_id = ? GROUP BY node HAVING sum(intents) > 0",
+     false},
+    {"Events of traced keys",
+     "SELECT event, count(*) AS count, count(DISTINCT key) AS keys, count(DISTINCT node) AS nodes FROM key_event"
+     " WHERE run_id = ? GROUP BY event ORDER BY event",
+     false},
+    {"Events of traced keys that were left out",
+     "SELECT node, sum(key_events_left_out) AS left_out FROM node_epoch"
+     " WHERE run_id = ? GROUP BY node HAVING sum(key_events_left_out) > 0",
+     false},
     {"Workers: time over all epochs",
      "WITH w AS (SELECT sum(compute_s) AS c, sum(wait_s) AS i, sum(overhead_s) AS o FROM worker_epoch"
      "  WHERE run_id = ? GROUP BY node, worker),"

@@ -53,7 +53,7 @@ int pm_handle_stats(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *e
     return rc;
 }
 
-int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes)
+int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes, uint32_t least_bytes)
 {
     struct pm_node *node = w->ctx.node;
     struct pm_message *m = pm_message_new(PM_MSG_STATS, &(struct pm_shape){.blob_bytes = bytes, .with_values = true});
@@ -74,7 +74,7 @@ int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes)
         __atomic_store_n(&w->blocked, 0, __ATOMIC_RELAXED);
     }
     for (uint32_t i = 0; rc == PM_OK && i < node->config.nodes; i++)
-        if (node->gather.from[i]->wire.length_bytes != m->wire.length_bytes)
+        if (pm_gather_bytes(node, i) < least_bytes)
             rc = PM_E_MESSAGE;
     return rc;
 }
@@ -82,4 +82,9 @@ int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes)
 const void *pm_gather_blob(struct pm_node *node, pm_node_id of)
 {
     return pm_message_blob(node->gather.from[of]);
+}
+
+uint32_t pm_gather_bytes(struct pm_node *node, pm_node_id of)
+{
+    return node->gather.from[of]->wire.length_bytes - PM_WIRE_BYTES;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "core/builder.h"
+#include "core/events.h"
 #include "core/local.h"
 
 enum { CACHED_HOPS = 2 }; /* receivers that go by what they have heard themselves; later ones ask the home */
@@ -81,6 +82,7 @@ void pm_grant_key(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_
     pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &meta, slot->value, !same);
     pm_slot_detach(&node->slots, key, slot);
     pm_key_went(node, key);
+    pm_event(ctx, key, PM_EVENT_LEFT);
     slot->location = to;
     slot->relocations = counter;
     if (home != node->config.id && home != to) {
@@ -129,6 +131,9 @@ static void promote(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64
     const bool ready = slot->flags & PM_SLOT_READY;
     PM_ASSERT(pm_slot_promote(&node->slots, key, slot, value) == PM_OK, "out of memory for a main copy");
     pm_key_came(node, key);
+    if (ready)
+        pm_event(ctx, key, PM_EVENT_DROPPED);
+    pm_event(ctx, key, PM_EVENT_OWNED);
     slot->version = version + (merged != 0);
     slot->relocations = counter;
     pm_count(&ctx->counters.updates_applied, merged);

@@ -8,7 +8,7 @@
  * how many workers have an active intent. Table and second calendar are touched by whoever acts on intents, one at a time. */
 #include <stdlib.h>
 
-#include "core/internal.h"
+#include "core/events.h"
 #include "core/scratch.h"
 
 enum { CHUNK_WORDS = 1022, HEADER_WORDS = 3, FIRST_PLACES = 64, AHEAD = 12 };
@@ -391,8 +391,10 @@ static size_t begin(struct pm_ctx *ctx, struct pm_intents *t, pm_key *keys, pm_c
         keys[fresh] = keys[i];
         ends[fresh++] = ends[i];
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
-        if (slot->intents++ == 0)
+        if (slot->intents++ == 0) {
+            pm_event(ctx, keys[i], PM_EVENT_INTENT);
             began(ctx, arg, keys[i], slot);
+        }
         pm_slot_close(ctx, slot);
     }
     return fresh;
@@ -411,7 +413,8 @@ static void finish(struct pm_ctx *ctx, struct pm_intents *t, const pm_key *keys,
         clear(t, a);
         struct pm_slot *slot = pm_slot_open(ctx, keys[i]);
         PM_ASSERT(slot->intents > 0, "an intent ends that had not begun");
-        slot->intents--;
+        if (--slot->intents == 0)
+            pm_event(ctx, keys[i], PM_EVENT_EXPIRED);
         pm_slot_close(ctx, slot);
     }
 }

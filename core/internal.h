@@ -247,6 +247,7 @@ struct pm_projections {
 };
 
 struct pm_local;
+struct pm_events;
 
 struct pm_node {
     struct pm_node_config config;
@@ -270,6 +271,7 @@ struct pm_node {
     struct pm_gather gather;
     struct pm_projections projections;
     struct pm_local *local; /* per distribution; NULL where nobody asks */
+    struct pm_events *events; /* of traced keys; NULL where there are none */
     uint64_t base_bytes;                  /* modelled memory at the start */
     uint64_t extra_bytes, dropped_bytes;  /* replicas made and dropped since; atomic */
     int64_t next_round_ns;                /* as the round hook said */
@@ -591,10 +593,11 @@ int pm_handle_collective(struct pm_ctx *ctx, struct pm_message *m, struct pm_err
 int pm_gather_init(struct pm_node *node);
 void pm_gather_fini(struct pm_node *node);
 int pm_handle_stats(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
-/* Collective over worker 0 of each node, between barriers: each gives a blob of the same length; at node 0 it waits for
- * all, and blob(i) is node i's until pm_gather_clear. PM_OK, what blocking returned, PM_E_MESSAGE (another length). */
-int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes);
+/* Collective over worker 0 of each node, between barriers: each gives a blob of at least this length; at node 0 it waits for
+ * all, and blob(i) is node i's until pm_gather_clear. PM_OK, what blocking returned, PM_E_MESSAGE (one is too short). */
+int pm_gather(struct pm_worker *w, const void *blob, uint32_t bytes, uint32_t least_bytes);
 const void *pm_gather_blob(struct pm_node *node, pm_node_id of);
+uint32_t pm_gather_bytes(struct pm_node *node, pm_node_id of);
 void pm_gather_clear(struct pm_node *node);
 
 /* ---- intents (intent.c) ---- */

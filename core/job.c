@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/traced.h"
 
 /* What the policy says of itself under these options. */
 int pm_policy_traits(const struct pm_policy *policy, const struct pm_values *options, struct pm_traits *traits,
@@ -88,6 +89,8 @@ int pm_job_open(const struct pm_job *job, struct pm_opened *o, struct pm_error *
     o->model.frequent = o->frequent;
     if (rc == PM_OK)
         rc = take_census(job, &traits, o, err);
+    if (rc == PM_OK)
+        rc = pm_traced_find(job, o->state, &o->model, &o->traced, err);
     if (rc != PM_OK)
         pm_job_close(job, o);
     return rc;
@@ -100,5 +103,6 @@ void pm_job_close(const struct pm_job *job, struct pm_opened *o)
     free(o->state);
     free(o->census);
     free(o->frequent);
+    free(o->traced);
     *o = (struct pm_opened){0};
 }

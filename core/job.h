@@ -24,8 +24,25 @@ enum pm_record_kind {
     PM_RECORD_QUALITY, /* one metric of one evaluation */
     PM_RECORD_LATENCY, /* one quantity over the whole run, all nodes */
     PM_RECORD_DIGEST,  /* final values */
+    PM_RECORD_EVENTS,  /* of traced keys at one node, in their order */
     PM_RECORD_PROGRESS,
     PM_RECORD_BACKEND, /* what only the backend knows at the end */
+};
+
+/* What may become of a key at a node. The main copy or a value of its own came here or is here no more; or it is the first of
+ * the node's workers, or the last, that intends to access the key. */
+enum pm_event { PM_EVENT_OWNED, PM_EVENT_LEFT, PM_EVENT_REPLICA, PM_EVENT_DROPPED, PM_EVENT_INTENT, PM_EVENT_EXPIRED };
+const char *pm_event_name(enum pm_event what);
+
+struct pm_key_event {
+    int64_t at_ns; /* the backend's time */
+    pm_key key;
+    uint64_t rank; /* among all keys by expected accesses, 1 = most; 0: not known */
+    uint32_t what; /* enum pm_event */
+};
+enum {
+    PM_EVENTS_MAX = 1 << 16,    /* of a node in an epoch; more are left out, and counted */
+    PM_EVENTS_PER_RECORD = 120, /* about as long as a histogram */
 };
 
 struct pm_record {
@@ -62,6 +79,11 @@ struct pm_record {
             struct pm_histogram histogram;
         } latency;
         struct {
+            uint32_t node, n;
+            uint64_t first; /* how many of the node's events were reported before */
+            struct pm_key_event events[PM_EVENTS_PER_RECORD];
+        } events;
+        struct {
             uint64_t values; /* hash of all values in key order */
         } digest;
         struct {
@@ -82,6 +104,20 @@ struct pm_digest {
     uint64_t (*finish)(void *digest); /* frees it */
 };
 
+/* Which keys' events are recorded. */
+enum pm_traced_choice {
+    PM_TRACED_NONE,
+    PM_TRACED_LIST,
+    PM_TRACED_TOP,    /* those that the workload expects to be accessed most */
+    PM_TRACED_RANDOM, /* by the seed */
+};
+enum { PM_TRACED_MAX = 100000 };
+struct pm_traced_rule {
+    enum pm_traced_choice choice;
+    uint64_t n;         /* how many, at most PM_TRACED_MAX; all where the model has fewer */
+    const pm_key *keys; /* PM_TRACED_LIST, in any order */
+};
+
 struct pm_job {
     const struct pm_policy *policy;
     const struct pm_values *policy_options;
@@ -96,6 +132,7 @@ struct pm_job {
     enum pm_evaluate evaluate;
     uint32_t evaluate_n;  /* PM_EVALUATE_N: after every n-th epoch and the last */
     int64_t ahead;        /* batches by which intents and pulls may be early; -1 = the workload's default */
+    struct pm_traced_rule traced;
     uint32_t max_message; /* bytes of one message before core splits it; 0 = default 1 MiB */
     const struct pm_digest *digest; /* NULL: no digest of values */
 

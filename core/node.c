@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/events.h"
 #include "core/internal.h"
 #include "core/local.h"
 #include "core/location.h"
@@ -225,6 +226,8 @@ static int init_parts(struct pm_node *node)
         rc = pm_generations_init(node);
     if (rc == PM_OK)
         rc = pm_local_init(node);
+    if (rc == PM_OK)
+        rc = pm_events_init(node);
     return rc == PM_OK ? init_slots(node) : rc;
 }
 
@@ -283,6 +286,7 @@ void pm_node_destroy(struct pm_node *node)
     free(node->dirty.keys);
     free(node->changed.keys);
     free(node->replicas.keys);
+    pm_events_fini(node);
     pm_queue_fini(&node->queue);
     pm_arrivals_fini(&node->arrivals);
     pm_locations_fini(&node->locations);

@@ -26,6 +26,7 @@
  *   exchange state                                        exchange.latch (the receive step runs on one context at a time
  *                                                         per peer, but two peers' messages may be handled at once)
  *   keys that can be read here (core/local)               atomics; written under the slot's latch
+ *   events of traced keys (core/events.c)                   their own latch, taken under a slot latch
  *   counters, charges, outbox, scratch of a context       that context's thread alone                                  */
 #ifndef PM_CORE_NODE_H
 #define PM_CORE_NODE_H
@@ -88,6 +89,7 @@ struct pm_op;
 struct pm_order;
 struct pm_requests;
 struct pm_samples;
+struct pm_traced;
 
 struct pm_worker {
     struct pm_ctx ctx;
@@ -117,6 +119,7 @@ struct pm_node_config {
     const struct pm_workload *workload;
     const void *workload_state; /* opened by the backend, once per process */
     const uint64_t *census;     /* modelled bytes that each node has at the start (pm_opened.census), or NULL */
+    const struct pm_traced *traced; /* pm_opened.traced, or NULL */
     uint64_t seed;
     bool with_values, dense;
     uint32_t max_message; /* bytes, at most PM_MAX_MESSAGE_MOST; 0 = default */
@@ -171,6 +174,7 @@ struct pm_opened {
     struct pm_model model;
     uint64_t *census; /* per node: modelled bytes of what it has at the start; NULL when the policy places keys */
     struct pm_frequent *frequent; /* what model.frequent points to */
+    struct pm_traced *traced; /* NULL: none */
 };
 /* The policy's traits under these options, without a node. */
 int pm_policy_traits(const struct pm_policy *policy, const struct pm_values *options, struct pm_traits *traits,

@@ -6,6 +6,7 @@
  * owner, who sends the value. The home tells each owner of one successor, so that an arriving key is wanted by at most
  * one node more here: that is noted in the slot and served when the key has arrived and all that waited for it is done. */
 #include "core/builder.h"
+#include "core/events.h"
 #include "core/local.h"
 #include "core/location.h"
 
@@ -109,6 +110,7 @@ static void give(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, pm_node_i
     pm_builder_add(ctx, pm_builder_for(ctx, &place), key, &meta, slot->value, true);
     pm_slot_detach(&node->slots, key, slot);
     pm_key_went(node, key);
+    pm_event(ctx, key, PM_EVENT_LEFT);
     if (pm_owner_at_start(node, key) != node->config.id)
         pm_location_keep(ctx, key, slot, to);
     pm_count(&ctx->counters.relocations_out, 1);
@@ -230,6 +232,7 @@ static void arrive(struct pm_ctx *ctx, pm_key key, uint64_t version, const float
         pm_copy(slot->value, values, pm_stored(node, key));
         slot->version = version;
         pm_key_came(node, key);
+        pm_event(ctx, key, PM_EVENT_OWNED);
         pm_count(&ctx->counters.relocations_in, 1);
         if (slot->flags & PM_SLOT_QUEUED)
             pm_arrivals_serve(ctx, key, slot);

@@ -9,6 +9,7 @@
  * deltas are kept until a value includes them. Answers are then numbered by the owner and handled in that order: a number
  * that it announces stands behind all values that it sent before. */
 #include "core/builder.h"
+#include "core/events.h"
 #include "core/local.h"
 #include "core/log.h"
 
@@ -204,7 +205,10 @@ void pm_drop(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot)
     PM_ASSERT(!node->traits.pushes_values, "values for the replica may be on their way");
     PM_ASSERT(!node->traits.worker_logs, "logs may hold updates of the replica");
     ship(ctx, key, slot, PM_ROUND_OVER, 0);
-    pm_count(&ctx->counters.replicas_dropped, (slot->flags & PM_SLOT_READY) != 0);
+    if (slot->flags & PM_SLOT_READY) {
+        pm_count(&ctx->counters.replicas_dropped, 1);
+        pm_event(ctx, key, PM_EVENT_DROPPED);
+    }
     pm_slot_detach(&node->slots, key, slot);
     pm_key_went(node, key);
     __atomic_fetch_add(&node->dropped_bytes, pm_slot_model_bytes(&node->slots, pm_length(node, key), true),
@@ -446,7 +450,10 @@ void pm_take_value(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, uint64_
     pm_copy(slot->value, values, length);
     if (!node->traits.versions)
         add_shipped(node, key, sequence, slot->value);
-    pm_count(&ctx->counters.replicas_created, !(slot->flags & PM_SLOT_READY));
+    if (!(slot->flags & PM_SLOT_READY)) {
+        pm_count(&ctx->counters.replicas_created, 1);
+        pm_event(ctx, key, PM_EVENT_REPLICA);
+    }
     if (length && !node->traits.worker_logs && !(node->slots.lazy && *pm_slot_merged(&node->slots, slot, length) == 0))
         pm_add(slot->value, pm_slot_delta(&node->slots, slot, length), length);
     else if (length && node->traits.worker_logs && *pm_slot_merged(&node->slots, slot, length))

@@ -2,6 +2,7 @@
 /* What training reports: epochs, nodes, quality, latencies, the digest of the values. Nothing here is charged. */
 #include <stdlib.h>
 
+#include "core/events.h"
 #include "core/train.h"
 
 enum { DIGEST_KEYS = 1 << 14, DIGEST_FLOATS = 1 << 20, PROGRESS_EVERY_NS = 200 * 1000 * 1000 };
@@ -10,6 +11,7 @@ struct node_blob {
     struct pm_counters counters;
     struct pm_projection projection; /* of the node's workers */
     uint64_t memory_bytes;
+    uint64_t n_events; /* of traced keys; they stand behind the times */
     struct pm_worker_times times[]; /* of the node's workers */
 };
 
@@ -36,7 +38,10 @@ int pm_report_begin(struct pm_trainer *t)
 {
     if (t->worker->index == 0)
         t->times_before = calloc(t->node->config.workers, sizeof *t->times_before);
-    return t->worker->index != 0 || t->times_before ? PM_OK : PM_E_MEMORY;
+    if (is_reporter(t))
+        t->events_reported = calloc(t->node->config.nodes, sizeof *t->events_reported);
+    bool room = (t->worker->index != 0 || t->times_before) && (!is_reporter(t) || t->events_reported);
+    return room ? PM_OK : PM_E_MEMORY;
 }
 
 void pm_report_snapshot(struct pm_trainer *t)
@@ -104,6 +109,31 @@ static int report_workers(struct pm_trainer *t, uint32_t node, uint32_t epoch)
     return PM_OK;
 }
 
+static uint32_t fixed_bytes(const struct pm_trainer *t)
+{
+    return (uint32_t)(sizeof(struct node_blob) + t->node->config.workers * sizeof(struct pm_worker_times));
+}
+
+static int report_events(struct pm_trainer *t, uint32_t node, uint32_t epoch)
+{
+    const struct node_blob *blob = pm_gather_blob(t->node, node);
+    const struct pm_key_event *events = (const void *)((const char *)blob + fixed_bytes(t));
+    const uint32_t rest_bytes = pm_gather_bytes(t->node, node) - fixed_bytes(t);
+    if (rest_bytes % sizeof *events != 0 || rest_bytes / sizeof *events != blob->n_events)
+        return PM_E_MESSAGE;
+    for (uint64_t i = 0; i < blob->n_events; i += PM_EVENTS_PER_RECORD) {
+        struct pm_record r = {.kind = PM_RECORD_EVENTS, .epoch = epoch};
+        uint64_t rest = blob->n_events - i;
+        r.u.events.node = node;
+        r.u.events.n = rest < PM_EVENTS_PER_RECORD ? (uint32_t)rest : PM_EVENTS_PER_RECORD;
+        r.u.events.first = t->events_reported[node] + i;
+        memcpy(r.u.events.events, events + i, r.u.events.n * sizeof *events);
+        report(t, &r);
+    }
+    t->events_reported[node] += blob->n_events;
+    return PM_OK;
+}
+
 static int report_nodes(struct pm_trainer *t, uint32_t epoch)
 {
     struct pm_counters sum = {0};
@@ -116,6 +146,8 @@ static int report_nodes(struct pm_trainer *t, uint32_t epoch)
         pm_counters_add(&sum, &r.u.node.counters);
         report(t, &r);
         int rc = report_workers(t, i, epoch);
+        if (rc == PM_OK)
+            rc = report_events(t, i, epoch);
         if (rc != PM_OK)
             return rc;
     }
@@ -191,18 +223,29 @@ static void fill_blob(struct pm_trainer *t, struct node_blob *blob)
     pm_unlock(t->node, &p->latch);
 }
 
+static int gather_node(struct pm_trainer *t)
+{
+    struct pm_key_event *events;
+    size_t n = pm_events_take(t->node, &events), events_bytes = n * sizeof *events, bytes = fixed_bytes(t) + events_bytes;
+    struct node_blob *blob = calloc(1, bytes);
+    int rc = blob ? PM_OK : PM_E_MEMORY;
+    if (rc == PM_OK) {
+        fill_blob(t, blob);
+        blob->n_events = n;
+        if (n > 0)
+            memcpy((char *)blob + fixed_bytes(t), events, events_bytes);
+        rc = pm_gather(t->worker, blob, (uint32_t)bytes, fixed_bytes(t));
+    }
+    free(events);
+    free(blob);
+    return rc;
+}
+
 int pm_report_epoch(struct pm_trainer *t, uint32_t epoch, bool evaluated)
 {
     int rc = PM_OK;
-    if (t->worker->index == 0) {
-        size_t bytes = sizeof(struct node_blob) + t->node->config.workers * sizeof(struct pm_worker_times);
-        struct node_blob *blob = calloc(1, bytes);
-        if (!blob)
-            return PM_E_MEMORY;
-        fill_blob(t, blob);
-        rc = pm_gather(t->worker, blob, (uint32_t)bytes);
-        free(blob);
-    }
+    if (t->worker->index == 0)
+        rc = gather_node(t);
     if (rc == PM_OK && is_reporter(t)) {
         report_times(t, epoch, evaluated);
         rc = report_nodes(t, epoch);
@@ -248,7 +291,7 @@ static int gather_latencies(struct pm_trainer *t)
     if (!sum)
         return PM_E_MEMORY;
     merge_histograms(t->node, sum);
-    int rc = pm_gather(t->worker, sum, PM_QUANTITIES * sizeof *sum);
+    int rc = pm_gather(t->worker, sum, PM_QUANTITIES * sizeof *sum, PM_QUANTITIES * sizeof *sum);
     free(sum);
     if (rc == PM_OK && is_reporter(t)) {
         report_latencies(t);

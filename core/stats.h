@@ -61,6 +61,7 @@ struct pm_counters {
     uint64_t balance_sent, balance_received;  /* messages without control kinds, to self included */
     struct pm_filter_counts filters[PM_FILTERS][2]; /* of ACCESS, of REPLY messages */
     uint64_t intents, intents_dropped; /* keys that intent was declared for; of them, those that did not find room */
+    uint64_t key_events_left_out; /* events of traced keys for which there was no room */
     uint64_t rounds, steps;
     uint64_t deltas_clipped;
     uint64_t compute_ns, wait_ns, busy_ns;

@@ -392,6 +392,7 @@ static void free_trainer(struct pm_trainer *t)
     free(t->push_keys);
     free(t->negligible);
     free(t->times_before);
+    free(t->events_reported);
     free(t->ws);
 }
 

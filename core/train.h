@@ -53,6 +53,7 @@ struct pm_trainer {
     int64_t elapsed_ns; /* sum of earlier epochs as they were reported */
     struct pm_counters before;           /* of the node; worker 0's */
     struct pm_worker_times *times_before; /* of its workers; worker 0's */
+    uint64_t *events_reported; /* per node, so far; the reporter's */
     struct pm_evaluation evaluation;
     int64_t eval_ns;
     bool out_of_time;

@@ -332,6 +332,7 @@ static int make_nodes(struct memnet *net)
             .workload = job->workload,
             .workload_state = net->opened.state,
             .census = net->opened.census,
+            .traced = net->opened.traced,
             .seed = job->seed,
             .with_values = job->with_values,
             .dense = net->config->dense,

@@ -185,6 +185,7 @@ static int make_node(struct real_node *n, struct pm_error *err)
         .workload = job->workload,
         .workload_state = n->opened.state,
         .census = n->opened.census,
+        .traced = n->opened.traced,
         .seed = job->seed,
         .with_values = job->with_values,
         .dense = true,

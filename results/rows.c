@@ -80,6 +80,9 @@ static const size_t counts[] = {
     AT(updates_applied),
     AT(rounds),
     AT(deltas_clipped),
+    AT(intents),
+    AT(intents_dropped),
+    AT(key_events_left_out),
 #undef AT
 };
 enum { COUNTS = sizeof counts / sizeof counts[0] };
@@ -91,7 +94,7 @@ static int insert_node(struct results_db *db, int64_t run_id, const struct pm_re
     int rc = results_prepare(db, &row, err,
                              "INSERT INTO node_epoch VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
                              "?, ?, ?, ?, ?, ?, ?, ?,"
-                             " ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                             " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                              "iii", run_id, (int64_t)r->epoch, (int64_t)r->u.node.node);
     if (rc != PM_OK)
         return rc;
@@ -129,6 +132,18 @@ static int insert_latency(struct results_db *db, int64_t run_id, const struct pm
     return rc;
 }
 
+static int insert_events(struct results_db *db, int64_t run_id, const struct pm_record *r, struct pm_error *err)
+{
+    int rc = PM_OK;
+    for (uint32_t i = 0; i < r->u.events.n && rc == PM_OK; i++) {
+        const struct pm_key_event *e = &r->u.events.events[i];
+        rc = results_run_statement(db, err, "INSERT INTO key_event VALUES(?, ?, ?, ?, ?, ?, nullif(?, 0))", "iidisii", run_id,
+                                   (int64_t)e->key, seconds(e->at_ns), (int64_t)r->u.events.node,
+                                   pm_event_name((enum pm_event)e->what), (int64_t)(r->u.events.first + i), (int64_t)e->rank);
+    }
+    return rc;
+}
+
 int results_insert(struct results_db *db, int64_t run_id, const struct pm_record *r, struct pm_error *err)
 {
     switch (r->kind) {
@@ -141,6 +156,8 @@ int results_insert(struct results_db *db, int64_t run_id, const struct pm_record
                                      (int64_t)r->epoch, (int64_t)r->u.worker.node, (int64_t)r->u.worker.worker,
                                      seconds(r->u.worker.compute_ns), seconds(r->u.worker.wait_ns),
                                      seconds(r->u.worker.overhead_ns));
+    case PM_RECORD_EVENTS:
+        return insert_events(db, run_id, r, err);
     case PM_RECORD_LATENCY:
         return insert_latency(db, run_id, r, err);
     case PM_RECORD_QUALITY:

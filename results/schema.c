@@ -44,6 +44,7 @@ const char results_schema_tables[] =
     COUNT("relocations_in") COUNT("relocations_out") COUNT("replicas_created") COUNT("replicas_dropped")
     COUNT("messages_sent") COUNT("messages_received") COUNT("bytes_sent") COUNT("bytes_received")
     COUNT("updates_pushed") COUNT("updates_applied") COUNT("rounds") COUNT("deltas_clipped")
+    COUNT("intents") COUNT("intents_dropped") COUNT("key_events_left_out")
     "  compute_s REAL NOT NULL, wait_s REAL NOT NULL, communicator_busy_s REAL NOT NULL,"
     COUNT("memory_bytes")
     KEY("run_id, epoch, node")
@@ -68,7 +69,8 @@ const char results_schema_tables[] =
     "CREATE TABLE key_event("
     "  " RUN_ID ", key INTEGER NOT NULL, time_s REAL NOT NULL, " NODE ","
     "  event TEXT NOT NULL CHECK(event IN ('owned', 'left', 'replica', 'dropped', 'intent', 'expired')),"
-    KEY("run_id, key, time_s, node, event")
+    "  event_number INTEGER NOT NULL, key_rank INTEGER,"
+    KEY("run_id, key, time_s, node, event_number")
     "CREATE TABLE validation("
     "  simulated_run_id INTEGER NOT NULL REFERENCES run, measured_run_id INTEGER NOT NULL REFERENCES run,"
     "  simulated_s REAL NOT NULL, measured_s REAL NOT NULL, error REAL NOT NULL,"
@@ -135,6 +137,6 @@ const struct results_digested results_digested[] = {
     {"filter", "epoch, node, filter, filtered_kind"},
     {"latency", "quantity, bucket"},
     {"quality", "epoch, metric"},
-    {"key_event", "key, time_s, node, event"},
+    {"key_event", "key, time_s, node, event_number"},
     {NULL, NULL},
 };

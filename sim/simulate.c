@@ -96,6 +96,7 @@ static void make_nodes(struct sim *sim)
             .workload = sim->job.workload,
             .workload_state = sim->opened.state,
             .census = sim->opened.census,
+            .traced = sim->opened.traced,
             .seed = sim->job.seed,
             .with_values = sim->job.with_values,
             .dense = false,

@@ -91,4 +91,20 @@ is "percent over all uses of time, per delay" "$(numbers bounded_wait 3 | awk '{
 is "delays" "$(numbers bounded_wait 1 | uniq | tail -n 7 | tr -d '"\n')" 0124816inf
 is "share of all relocations" "$(numbers relocation_time 2 | sort -g | tail -n 1)" 1.0
 is "least share of relocations" "$(numbers relocation_time 2 | awk '$1 <= 0 || $1 > 1' | wc -l)" 0
+# Of the few keys that were traced: owners' times cover each key, shares are shares, ranks are those asked for.
+is "ranks of keys whose allocation is drawn" "$(numbers allocation 2 | sort -nu | paste -sd ' ')" "1 4 16"
+is "shares of time with intent" "$(numbers allocation 7 | awk '$1 != "NaN" && ($1 < 0 || $1 > 1)' | wc -l)" 0
+is "nodes x keys with a share" "$(numbers allocation 7 | grep -vc NaN)" $((8 * 3))
+is "keys that somebody owns from the start" \
+    "$(awk -F '\t' '$4 == 1 && $5 == 0 { print $1 }' all/allocation.tsv | sort -u | wc -l)" 3
+# means SERIES: those per key of the figure on techniques.
+means() { sed -n "/^\"$1\"\$/,/^\$/p" all/technique.tsv | awk -F '\t' 'NF > 1 { print $2 }' | sort -u; }
+is "replicas under full" "$(means 'full: replicas')" 7.0
+is "relocations under full" "$(means 'full: relocations')" NaN
+is "offsets, twice" "$(numbers action_timing 1 | sort -g | uniq -c | awk '{ printf "%s%s ", $1, $2 }')" \
+    "21.0 24.0 216.0 264.0 2256.0 21024.0 24096.0 "
+is "variants without a part of adaps" "$(grep -cE '^"(adaps|only)' all/ablations.tsv)" 6
+is "medians above the 99th percentile" "$(awk -F '\t' '/^"median"$/ { m = 1 } /^"99th/ { m = 0 } NF > 1 && !/^#/ {
+    if (m) a[$1] = $2; else if (a[$1] > $2) n++ } END { print n + 0 }' all/staleness.tsv)" 0
+is "settings of nups, and adaps" "$(numbers nups_cloud 1 | wc -l)" 9
 finish

@@ -99,6 +99,7 @@ struct hand *hand_new(const struct hand_config *c)
     assert_int_equal(testjob_init(&h->t, c->policy, c->options, &shape, &err), PM_OK);
     testjob_cluster(&h->t, c->nodes, c->workers);
     h->t.job.with_values = !c->no_values;
+    h->t.job.traced = c->traced;
     assert_int_equal(pm_job_open(&h->t.job, &h->opened, &err), PM_OK);
     h->nodes = calloc(c->nodes, sizeof *h->nodes);
     h->channels = calloc((size_t)c->nodes * c->nodes, sizeof *h->channels);
@@ -114,6 +115,7 @@ struct hand *hand_new(const struct hand_config *c)
             .workload = h->t.job.workload,
             .workload_state = h->opened.state,
             .census = h->opened.census,
+            .traced = h->opened.traced,
             .seed = 1,
             .with_values = !c->no_values,
             .dense = c->dense,

@@ -323,7 +323,7 @@ static struct pm_message *statistics(pm_node_id from, uint32_t bytes)
     return m;
 }
 
-static void statistics_of_another_length(void **state)
+static void statistics_that_are_too_short(void **state)
 {
     (void)state;
     const uint64_t own[2] = {7, 7};
@@ -332,11 +332,12 @@ static void statistics_of_another_length(void **state)
     assert_int_equal(give(a, statistics(1, 16)), PM_OK);
     assert_int_equal(give(a, statistics(1, 16)), PM_E_MESSAGE);
     assert_int_equal(give(a, statistics(2, 8)), PM_OK);
-    assert_int_equal(pm_gather(w, own, sizeof own), PM_E_MESSAGE);
+    assert_int_equal(pm_gather(w, own, sizeof own, sizeof own), PM_E_MESSAGE);
     pm_gather_clear(a->node);
-    assert_int_equal(give(a, statistics(2, 16)), PM_OK);
+    assert_int_equal(give(a, statistics(2, 24)), PM_OK);
     assert_int_equal(give(a, statistics(1, 16)), PM_OK);
-    assert_int_equal(pm_gather(w, own, sizeof own), PM_OK);
+    assert_int_equal(pm_gather(w, own, sizeof own, sizeof own), PM_OK);
+    assert_int_equal(pm_gather_bytes(a->node, 2), 24);
     assert_memory_equal(pm_gather_blob(a->node, 0), own, sizeof own);
     tear_down(a);
 }
@@ -380,7 +381,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(values_from_strangers),
         cmocka_unit_test(halves_that_end_twice),
         cmocka_unit_test(exchange_without_replicas),
-        cmocka_unit_test(statistics_of_another_length),
+        cmocka_unit_test(statistics_that_are_too_short),
         cmocka_unit_test(collectives_that_differ),
     };
     return repeat_main(argc, argv, "hostile", tests, sizeof tests / sizeof *tests);
