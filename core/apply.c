@@ -2,6 +2,7 @@
 /* What an operation does to one slot, under its latch. */
 #include "core/internal.h"
 #include "core/log.h"
+#include "core/versions.h"
 
 /* Under the latch: adds an update to a copy and its delta, which is to be sent. */
 static void collect(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update)

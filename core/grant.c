@@ -12,6 +12,7 @@
 #include "core/builder.h"
 #include "core/events.h"
 #include "core/local.h"
+#include "core/versions.h"
 
 enum { CACHED_HOPS = 2 }; /* receivers that go by what they have heard themselves; later ones ask the home */
 enum { AHEAD = 16 };      /* keys whose slots are fetched before they are looked at */

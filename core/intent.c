@@ -4,8 +4,8 @@
  * Each worker has a calendar of what it declared, by the clock at which it begins: declared in that order, as loaders do, it is
  * a queue in chunks that are used again; what comes out of order goes into a heap. The worker adds, whoever acts on intents
  * takes, under a latch that belongs to this worker alone. What was acted on is merged per key: a table says until when the
- * worker wants each key, and a second calendar, by ends, one entry per key, says when to look. Per node there is only a count in the key's slot:
- * how many workers have an active intent. Table and second calendar are touched by whoever acts on intents, one at a time. */
+ * worker wants each key, and a second calendar, by ends, one entry per key, says when to look. Per node there is only a count in
+ * the key's slot: how many workers have an active intent. Table and second calendar are touched by whoever acts on intents, one at a time. */
 #include <stdlib.h>
 
 #include "core/events.h"

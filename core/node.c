@@ -12,6 +12,7 @@
 #include "core/location.h"
 #include "core/log.h"
 #include "core/scratch.h"
+#include "core/versions.h"
 
 pm_node_id pm_home(const struct pm_node *node, pm_key key)
 {

@@ -9,6 +9,7 @@
 #include "core/events.h"
 #include "core/local.h"
 #include "core/location.h"
+#include "core/versions.h"
 
 /* While a key arrives its version is not known; in its place are the low bits of the time at which it was asked for and,
  * above them, the number of the node that gets it next, plus one. */

@@ -12,6 +12,7 @@
 #include "core/events.h"
 #include "core/local.h"
 #include "core/log.h"
+#include "core/versions.h"
 
 int pm_rounds_init(struct pm_node *node)
 {

@@ -4,6 +4,7 @@
 
 #include "core/internal.h"
 #include "core/scratch.h"
+#include "core/versions.h"
 
 enum { NO_SLOT = -1, GENERATION_MASK = 0xffff };
 

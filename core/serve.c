@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/builder.h"
+#include "core/versions.h"
 
 /* What becomes of a request. The reply is made for all keys at once; when one cannot be served it turns into an indexed
  * reply of the others, and the rest goes into requests of its own. */

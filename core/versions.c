@@ -4,8 +4,9 @@
  * A main copy's version rises by one with every update and every merged delta. A replica has the version of the value that it
  * got, raised by one for each delta that it has sent since; an entry names the version from before its own delta raises it.
  * The owner compares that with its own before it merges the delta: when they are the same the replica lacks nothing, and the
- * answer is a count. A delta that is sent without a question leaves the replica with a version that nobody has: until it is merged the version
- * raised by one could be the main copy's by coincidence, and a grant without value would then take the one for the other.
+ * answer is a count. A delta that is sent without a question leaves the replica with a version that nobody has: until it is
+ * merged the version raised by one could be the main copy's by coincidence, and a grant without value would then take the one
+ * for the other.
  *
  * An unanswered replica sends nothing and is not dropped, so an answer includes all that was sent; values need no numbers in
  * a sequence. Where owners grant ownership (core/grant.c) an entry may have to look for the owner: every entry says whose
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 
 #include "core/builder.h"
+#include "core/versions.h"
 
 #define VERSION_OF_NOBODY UINT64_MAX
 
