@@ -91,10 +91,12 @@ reader() {
 
 columns s.db >present-columns
 chmod 755 "$dir"
+earlier=0
 cp "$PMLAB" pmlab
-for layout in "$root"/tests/layouts/*.sql; do
+for layout in "$root"/tests/layouts/*.dump; do
     number=$(basename "$layout" .dump)
     [ "$number" -lt "$version" ] || continue
+    earlier=$((earlier + 1))
     rm -rf *.db* closed
     { cat "$layout"; echo "PRAGMA journal_mode = WAL;"; } | sql old.db >made &&
         [ "$(sql old.db 'PRAGMA user_version')" = "$number" ] || fails "cannot be made"
@@ -152,4 +154,5 @@ for layout in "$root"/tests/layouts/*.sql; do
     done
     [ "$(cksum <old.db)" = "$sum" ] || fails "a database of a later layout was changed"
 done
-echo "$(wc -l <there) columns described, layout $version; earlier ones got it"
+[ $earlier -eq $((version - 1)) ] || { echo "$earlier earlier layouts were found"; exit 1; }
+echo "$(wc -l <there) columns described, layout $version; $earlier earlier ones got it"
