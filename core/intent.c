@@ -292,7 +292,7 @@ void pm_intent_keep(struct pm_worker *worker, const pm_key *keys, size_t n, pm_c
 {
     struct pm_intents *t = worker->intents;
     pm_lock(worker->ctx.node, &t->latch);
-    bool room = t->declared.n_keys + n <= PM_INTENTS_MAX;
+    bool room = n <= worker->ctx.node->config.intents_max - t->declared.n_keys;
     if (room)
         add(&t->declared, start, end, keys, n);
     pm_unlock(worker->ctx.node, &t->latch);

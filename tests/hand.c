@@ -118,6 +118,7 @@ struct hand *hand_new(const struct hand_config *c)
             .with_values = !c->no_values,
             .dense = c->dense,
             .max_message = c->max_message,
+            .intents_max = c->intents_max,
             .ops = &ops,
             .ops_self = h,
             .job = &h->t.job,

@@ -18,6 +18,7 @@ struct hand_config {
     uint32_t length;
     bool dense, no_values;
     uint32_t max_message;
+    uint64_t intents_max;
 };
 
 struct hand *hand_new(const struct hand_config *config);
