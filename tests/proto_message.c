@@ -409,7 +409,7 @@ static void mutated_messages(void **state)
 
 /* ---- answers that come a second time ---- */
 
-enum { KEPT = 64, AGAIN_RUNS = 60 };
+enum { KEPT = 64, AGAIN_RUNS = 60, AGAIN_ONE_IN = 12 };
 
 struct replay {
     struct pm_rng rng;
@@ -438,10 +438,12 @@ static void seek(void *arg, struct pm_message *m)
                          m->wire.worker == s->wire.worker && m->wire.request == s->wire.request && m->wire.first == s->wire.first;
 }
 
-/* Gives a node an answer once more that it has handled. */
+/* After some events: gives a node an answer once more that it has handled. */
 static int answer_again(void *arg, struct memnet *net, struct pm_error *err)
 {
     struct replay *replay = arg;
+    if (pm_rng_below(&replay->rng, AGAIN_ONE_IN) != 0)
+        return PM_OK;
     replay->sought = replay->kept[pm_rng_below(&replay->rng, KEPT)];
     replay->in_flight = false;
     if (!replay->sought)
