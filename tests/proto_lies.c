@@ -246,7 +246,8 @@ static void every_field(void **state)
 static void the_same_without_the_lie(void **state)
 {
     (void)state;
-    static const enum pm_message_kind kinds[] = {PM_MSG_ROUND, PM_MSG_ANSWER, PM_MSG_GRANT, PM_MSG_OWNER, PM_MSG_ACCESS, PM_MSG_REPLY};
+    static const enum pm_message_kind kinds[] = {PM_MSG_ROUND, PM_MSG_ANSWER, PM_MSG_GRANT,
+                                                 PM_MSG_OWNER, PM_MSG_ACCESS, PM_MSG_REPLY};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         struct scene s;
         begin(&s);

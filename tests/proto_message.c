@@ -314,7 +314,8 @@ static int receive(struct fuzz *fuzz, struct memnet *net, struct pm_message *m)
     if (code != PM_E_MESSAGE || err.code != PM_E_MESSAGE || !err.text[0])
         fail_msg("refused with code %d, text '%s'", code, err.text);
     if (hash_node(node) != before)
-        fail_msg("a refused message changed the node, policy %s:%s: %s", fuzz->policy->policy->name, fuzz->policy->options, err.text);
+        fail_msg("a refused message changed the node, policy %s:%s: %s", fuzz->policy->policy->name, fuzz->policy->options,
+                 err.text);
     return PM_E_MESSAGE;
 }
 
