@@ -216,7 +216,7 @@ check: packages-test
 bench: all $(BENCH_PROGRAMS)
 	@$(ENVIRONMENT) bash tests/bench/run.sh
 
-FUZZ_PROGRAMS := $(patsubst %,$(BUILD)/tests/%,proto_message proto_hostile unit_option unit_spec unit_ratings \
+FUZZ_PROGRAMS := $(patsubst %,$(BUILD)/tests/%,proto_message proto_hostile unit_intent unit_option unit_spec unit_ratings \
                  unit_libsvm unit_graph unit_trace unit_trace_text)
 
 fuzz: $(FUZZ_PROGRAMS)

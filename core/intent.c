@@ -5,7 +5,8 @@
  * a queue in chunks that are used again; what comes out of order goes into a heap. The worker adds, whoever acts on intents
  * takes, under a latch that belongs to this worker alone. What was acted on is merged per key: a table says until when the
  * worker wants each key, and a second calendar, by ends, one entry per key, says when to look. Per node there is only a count in
- * the key's slot: how many workers have an active intent. Table and second calendar are touched by whoever acts on intents, one at a time. */
+ * the key's slot: how many workers have an active intent. Table and second calendar are touched by whoever acts on intents, one
+ * at a time. */
 #include <stdlib.h>
 
 #include "core/events.h"
@@ -292,7 +293,7 @@ void pm_intent_keep(struct pm_worker *worker, const pm_key *keys, size_t n, pm_c
 {
     struct pm_intents *t = worker->intents;
     pm_lock(worker->ctx.node, &t->latch);
-    bool room = t->declared.n_keys + n <= PM_INTENTS_MAX;
+    bool room = n <= worker->ctx.node->config.intents_max - t->declared.n_keys;
     if (room)
         add(&t->declared, start, end, keys, n);
     pm_unlock(worker->ctx.node, &t->latch);

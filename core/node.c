@@ -251,6 +251,8 @@ int pm_node_create(const struct pm_node_config *config, struct pm_node **out, st
     node->pauses_after_drain = config->job && config->job->main == pm_train_worker;
     if (node->config.max_message == 0)
         node->config.max_message = PM_MAX_MESSAGE_DEFAULT;
+    if (node->config.intents_max == 0)
+        node->config.intents_max = PM_INTENTS_MAX;
     node->layout = &config->model->layout;
     node->policy = config->policy;
     int rc = init_policy(node, err);

@@ -123,6 +123,7 @@ struct pm_node_config {
     uint64_t seed;
     bool with_values, dense;
     uint32_t max_message; /* bytes, at most PM_MAX_MESSAGE_MOST; 0 = default */
+    uint64_t intents_max; /* keys for which a worker's intents may wait; 0 = PM_INTENTS_MAX */
     const struct pm_backend_ops *ops;
     void *ops_self;
     const struct pm_job *job;

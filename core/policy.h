@@ -321,8 +321,8 @@ void pm_send_delta(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot);
 void pm_round_to_all(struct pm_ctx *ctx);
 
 /* Intents, for hooks that want to act on them later; see core/intent.c. All outside any latch. */
-/* In `hint`: keeps an intent of this worker until it is taken or activated. When the worker has PM_INTENTS_MAX keys waiting the
- * intent is dropped and counted: it is a hint. */
+/* In `hint`: keeps an intent of this worker until it is taken or activated. When more than PM_INTENTS_MAX keys of
+ * the worker would wait the intent is dropped and its keys are counted: it is a hint. */
 void pm_intent_keep(struct pm_worker *worker, const pm_key *keys, size_t n, pm_clock start, pm_clock end);
 /* Takes what this worker declared with start <= until, by rising start; `take` gets the keys of one intent, or of a part of it. */
 typedef void (*pm_intent_fn)(struct pm_ctx *ctx, void *arg, const pm_key *keys, size_t n, pm_clock start, pm_clock end);

@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Intents that wait for their time, per worker. */
+/* Intents that wait for their time are kept by core; what is due at the same time moves together. */
 #include "policies/lapse_intents.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Keys that a worker will access from its clock `start` on. */
-struct intent {
-    struct intent *next;
-    pm_clock start;
-    size_t n;
-    pm_key keys[];
-};
-
 /* Of one worker, touched by it alone. */
 struct lapse_worker {
-    struct intent *first, *last; /* not acted on yet, by rising start */
-    pm_key *due;                 /* scratch */
-    size_t due_capacity;
-    char padding[32]; /* a cache line each */
+    pm_key *due; /* scratch */
+    size_t n_due, due_capacity;
+    char padding[40]; /* a cache line each */
 };
 
 int lapse_intents_init(struct lapse_intents *l, const struct pm_node *node, pm_clock ahead, struct pm_error *err)
@@ -33,33 +24,9 @@ int lapse_intents_init(struct lapse_intents *l, const struct pm_node *node, pm_c
 
 void lapse_intents_fini(struct lapse_intents *l)
 {
-    for (uint32_t i = 0; i < l->n_workers; i++) {
-        for (struct intent *t = l->workers[i].first, *next; t; t = next) {
-            next = t->next;
-            free(t);
-        }
+    for (uint32_t i = 0; i < l->n_workers; i++)
         free(l->workers[i].due);
-    }
     free(l->workers);
-}
-
-/* Keeps an intent for later, behind those that begin no later: usually the last place. */
-static void keep(struct lapse_worker *w, const pm_key *keys, size_t n, pm_clock start)
-{
-    struct intent *t = malloc(sizeof *t + n * sizeof *keys);
-    PM_ASSERT(t, "out of memory for an intent of %zu keys", n);
-    t->start = start;
-    t->n = n;
-    memcpy(t->keys, keys, n * sizeof *keys);
-    struct intent **at = &w->first;
-    if (w->last && w->last->start <= start)
-        at = &w->last->next;
-    while (*at && (*at)->start <= start)
-        at = &(*at)->next;
-    t->next = *at;
-    *at = t;
-    if (!t->next)
-        w->last = t;
 }
 
 void lapse_intents_hint(struct pm_ctx *ctx, const struct lapse_intents *l, struct pm_worker *worker, const pm_key *keys, size_t n,
@@ -70,35 +37,30 @@ void lapse_intents_hint(struct pm_ctx *ctx, const struct lapse_intents *l, struc
     if (!never && start <= now + l->ahead)
         pm_localize_keys(ctx, keys, n);
     else if (!never)
-        keep(&l->workers[pm_worker_index(worker)], keys, n, start);
+        pm_intent_keep(worker, keys, n, start, end);
 }
 
-static void add_due(struct lapse_worker *w, size_t *n_due, const struct intent *t)
+static void add_due(struct pm_ctx *ctx, void *arg, const pm_key *keys, size_t n, pm_clock start, pm_clock end)
 {
-    if (*n_due + t->n > w->due_capacity) {
-        size_t capacity = 2 * (*n_due + t->n);
+    (void)ctx, (void)start, (void)end;
+    struct lapse_worker *w = arg;
+    if (w->n_due + n > w->due_capacity) {
+        size_t capacity = 2 * (w->n_due + n);
         pm_key *due = realloc(w->due, capacity * sizeof *due);
         PM_ASSERT(due, "out of memory for %zu keys", capacity);
         w->due = due;
         w->due_capacity = capacity;
     }
-    memcpy(w->due + *n_due, t->keys, t->n * sizeof *t->keys);
-    *n_due += t->n;
+    memcpy(w->due + w->n_due, keys, n * sizeof *keys);
+    w->n_due += n;
 }
 
 /* The worker's clock is about to be c: all that is due then moves, in one message per destination. */
 void lapse_intents_advance(struct pm_ctx *ctx, const struct lapse_intents *l, struct pm_worker *worker, pm_clock c)
 {
     struct lapse_worker *w = &l->workers[pm_worker_index(worker)];
-    size_t n_due = 0;
-    while (w->first && w->first->start <= c + l->ahead) {
-        struct intent *t = w->first;
-        add_due(w, &n_due, t);
-        w->first = t->next;
-        free(t);
-    }
-    if (!w->first)
-        w->last = NULL;
-    if (n_due)
-        pm_localize_keys(ctx, w->due, n_due);
+    w->n_due = 0;
+    pm_intents_take(ctx, worker, c + l->ahead, add_due, w);
+    if (w->n_due)
+        pm_localize_keys(ctx, w->due, w->n_due);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Opening and checking a database. It is ours when application_id says so; an empty one becomes ours. */
+/* Opening and checking a database. It is ours when application_id says so; an empty one becomes ours, one of an earlier
+ * layout gets the present one. */
 #include "results/db.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 
 #include "results/process.h"
 #include "results/schema.h"
+#include "results/upgrade.h"
 
 enum { LOCK_WAIT_MS = 20000 };
 
@@ -156,8 +158,10 @@ static int number(struct results_db *db, const char *sql, int64_t *out, struct p
     return rc < 0 ? rc : PM_OK;
 }
 
-/* Whether the database is ours; *empty when it has nothing in it yet. */
-static int check_owner(struct results_db *db, bool *empty, struct pm_error *err)
+/* What a database that can be ours holds. */
+enum layout { LAYOUT_NONE, LAYOUT_EARLIER, LAYOUT_PRESENT };
+
+static int check_layout(struct results_db *db, enum layout *layout, struct pm_error *err)
 {
     int64_t id, version, objects;
     int rc = number(db, "PRAGMA application_id", &id, err);
@@ -167,8 +171,10 @@ static int check_owner(struct results_db *db, bool *empty, struct pm_error *err)
         rc = number(db, "SELECT count(*) FROM sqlite_schema", &objects, err);
     if (rc != PM_OK)
         return rc;
-    *empty = id == 0 && version == 0 && objects == 0;
-    if (*empty)
+    *layout = id == 0 && version == 0 && objects == 0 ? LAYOUT_NONE
+              : version < RESULTS_VERSION             ? LAYOUT_EARLIER
+                                                      : LAYOUT_PRESENT;
+    if (*layout == LAYOUT_NONE)
         return PM_OK;
     if (id != RESULTS_APPLICATION_ID)
         return pm_error_set(err, PM_E_FILE, "database %s: not made by pmlab, left as it is", db->path);
@@ -192,30 +198,40 @@ static int switch_to_wal(struct results_db *db, struct pm_error *err)
     }
 }
 
-static int create(struct results_db *db, struct pm_error *err)
+/* Gives the database the present layout, wholly or not at all. */
+static int upgrade(struct results_db *db, struct pm_error *err)
 {
-    int rc = switch_to_wal(db, err);
-    if (rc == PM_OK)
-        rc = results_exec(db, "BEGIN IMMEDIATE", err);
+    int rc = results_exec(db, "BEGIN IMMEDIATE", err);
     if (rc != PM_OK)
         return rc;
-    bool empty; /* another process may have been first */
-    rc = check_owner(db, &empty, err);
-    if (rc == PM_OK && empty) {
-        char pragmas[96];
-        snprintf(pragmas, sizeof pragmas, "PRAGMA application_id = %d; PRAGMA user_version = %d;",
-                 RESULTS_APPLICATION_ID, RESULTS_VERSION);
-        rc = results_exec(db, pragmas, err);
-        if (rc == PM_OK)
-            rc = results_exec(db, results_schema_tables, err);
-        if (rc == PM_OK)
-            rc = results_exec(db, results_schema_views, err);
-    }
+    enum layout layout; /* another process may have been first */
+    rc = check_layout(db, &layout, err);
+    if (rc == PM_OK && layout != LAYOUT_PRESENT)
+        rc = results_upgrade(db, err);
     if (rc == PM_OK)
         rc = results_exec(db, "COMMIT", err);
     if (rc != PM_OK)
         sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     return rc;
+}
+
+/* Goes on with a copy in memory of a database that cannot be written. */
+static int copy_to_memory(struct results_db *db, struct pm_error *err)
+{
+    sqlite3 *copy;
+    if (sqlite3_open(":memory:", &copy) != SQLITE_OK) {
+        sqlite3_close(copy);
+        return pm_error_set(err, PM_E_MEMORY, "database %s: out of memory", db->path);
+    }
+    sqlite3_backup *backup = sqlite3_backup_init(copy, "main", db->sqlite, "main");
+    int stepped = backup != NULL ? sqlite3_backup_step(backup, -1) : SQLITE_ERROR;
+    sqlite3_backup_finish(backup);
+    struct results_db old = *db;
+    db->sqlite = copy;
+    if (stepped != SQLITE_DONE)
+        results_fail(db, err);
+    sqlite3_close(old.sqlite);
+    return stepped == SQLITE_DONE ? PM_OK : PM_E_FILE;
 }
 
 /* SQL function process_gone(host, pid, start). */
@@ -284,15 +300,19 @@ static int open_checked(struct results_db *db, enum results_mode mode, struct pm
     if (rc != SQLITE_OK)
         return results_fail(db, err);
     sqlite3_busy_timeout(db->sqlite, LOCK_WAIT_MS);
-    if (sqlite3_create_function(db->sqlite, "process_gone", 3, SQLITE_UTF8, NULL, process_gone, NULL, NULL) !=
-        SQLITE_OK)
-        return results_fail(db, err);
-    bool empty;
-    rc = check_owner(db, &empty, err);
-    if (rc == PM_OK && empty && mode == RESULTS_READ)
+    enum layout layout;
+    rc = check_layout(db, &layout, err);
+    if (rc == PM_OK && layout == LAYOUT_NONE && mode == RESULTS_READ)
         return pm_error_set(err, PM_E_FILE, "database %s: empty, not made by pmlab", db->path);
-    if (rc == PM_OK && empty)
-        rc = create(db, err);
+    if (rc == PM_OK && layout == LAYOUT_NONE)
+        rc = switch_to_wal(db, err);
+    if (rc == PM_OK && layout == LAYOUT_EARLIER && sqlite3_db_readonly(db->sqlite, "main"))
+        rc = copy_to_memory(db, err);
+    if (rc == PM_OK && layout != LAYOUT_PRESENT)
+        rc = upgrade(db, err);
+    if (rc == PM_OK && sqlite3_create_function(db->sqlite, "process_gone", 3, SQLITE_UTF8, NULL, process_gone, NULL,
+                                               NULL) != SQLITE_OK)
+        rc = results_fail(db, err);
     if (rc == PM_OK)
         rc = results_exec(db, "PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL", err);
     if (rc == PM_OK && mode == RESULTS_WRITE)

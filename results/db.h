@@ -18,7 +18,7 @@ struct results_db {
 };
 
 enum results_mode {
-    RESULTS_READ,  /* the file must exist; nothing is written */
+    RESULTS_READ,  /* the file must exist; nothing is written, unless its layout is an earlier one */
     RESULTS_WRITE, /* makes file and tables when there are none; marks runs whose process is gone as
                       interrupted */
 };

@@ -115,20 +115,41 @@ static void add_column(XXH3_state_t *state, sqlite3_stmt *row, int column)
     }
 }
 
+/* All columns but run_id, by their names: their order in the table depends on the layout that the database began with. */
+static int select_rows(struct results_db *db, sqlite3_stmt **rows, const struct results_digested *table, int64_t run_id,
+                       struct pm_error *err)
+{
+    sqlite3_stmt *names;
+    int rc = results_prepare(db, &names, err,
+                             "SELECT group_concat(name, ', ') FROM"
+                             " (SELECT name FROM pragma_table_info(?) WHERE name <> 'run_id' ORDER BY name)",
+                             "s", table->table);
+    if (rc != PM_OK)
+        return rc;
+    rc = results_step(db, names, err);
+    char *sql = rc != SQLITE_ROW ? NULL
+                                 : sqlite3_mprintf("SELECT %s FROM %s WHERE run_id = ? ORDER BY %s",
+                                                   sqlite3_column_text(names, 0), table->table, table->order);
+    sqlite3_finalize(names);
+    if (rc == SQLITE_ROW)
+        rc = sql != NULL ? results_prepare(db, rows, err, sql, "i", run_id)
+                         : pm_error_set(err, PM_E_MEMORY, "database %s: out of memory", db->path);
+    sqlite3_free(sql);
+    return rc;
+}
+
 static int hash_table(struct results_db *db, XXH3_state_t *state, const struct results_digested *table,
                       int64_t run_id, struct pm_error *err)
 {
-    char sql[160];
-    snprintf(sql, sizeof sql, "SELECT * FROM %s WHERE run_id = ? ORDER BY %s", table->table, table->order);
     sqlite3_stmt *rows;
-    int rc = results_prepare(db, &rows, err, sql, "i", run_id);
+    int rc = select_rows(db, &rows, table, run_id, err);
     if (rc != PM_OK)
         return rc;
     add_bytes(state, table->table, strlen(table->table));
-    for (int i = 1; i < sqlite3_column_count(rows); i++) /* column 0 is run_id */
+    for (int i = 0; i < sqlite3_column_count(rows); i++)
         add_bytes(state, sqlite3_column_name(rows, i), strlen(sqlite3_column_name(rows, i)));
     while ((rc = results_step(db, rows, err)) == SQLITE_ROW)
-        for (int i = 1; i < sqlite3_column_count(rows); i++)
+        for (int i = 0; i < sqlite3_column_count(rows); i++)
             add_column(state, rows, i);
     sqlite3_finalize(rows);
     return rc == SQLITE_DONE ? PM_OK : rc;

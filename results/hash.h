@@ -25,7 +25,7 @@ uint64_t results_hash_finish(struct results_hash *hash); /* frees it */
 int results_hash_file(const char *path, uint64_t *out, struct pm_error *err);
 
 /* Hash of the run's rows in epoch, node_epoch, message, latency, quality and key_event, in key order, without
- * run_id: names of tables and columns, types and values. */
+ * run_id: names of tables and columns, types and values. The same however the database came by its layout. */
 int results_hash_rows(struct results_db *db, int64_t run_id, uint64_t *out, struct pm_error *err);
 
 /* 16 hexadecimal digits and a zero byte. */

@@ -102,8 +102,8 @@ static int insert_run(struct results_db *db, void *arg, struct pm_error *err)
         (int64_t)getpid(), results_process_start(getpid()), run->command_line, config, experiment);
     int64_t run_id = beginning->run_id = sqlite3_last_insert_rowid(db->sqlite);
     for (uint32_t i = 0; i < run->n_options && rc == PM_OK; i++)
-        rc = results_run_statement(db, err, "INSERT INTO option VALUES(?, ?, ?, ?)", "issi", run_id,
-                                   run->options[i].name, run->options[i].value,
+        rc = results_run_statement(db, err, "INSERT INTO option(run_id, name, value, is_default) VALUES(?, ?, ?, ?)", "issi",
+                                   run_id, run->options[i].name, run->options[i].value,
                                    (int64_t)run->options[i].is_default);
     return rc;
 }

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The tables and views. A column name occurs in one table only, except run_id, epoch, node and those that the
- * contract repeats. Units are SI and in the names. */
+ * contract repeats. Units are SI and in the names.
+ *
+ * A column that is new since an earlier layout has a default where one is true of the runs that were recorded without it; in
+ * databases of that layout it may otherwise be NULL (results/upgrade.c), whatever is said here. */
 #include "results/schema.h"
 
 #include <stddef.h>
@@ -35,16 +38,19 @@ const char results_schema_tables[] =
     "  " RUN_ID ", " EPOCH ","
     "  epoch_s REAL NOT NULL, drain_s REAL NOT NULL, eval_s REAL NOT NULL, elapsed_s REAL NOT NULL,"
     "  steps INTEGER NOT NULL, flops REAL NOT NULL, loss REAL, quality_metric TEXT, quality REAL,"
-    "  share REAL NOT NULL, ci_low_s REAL, ci_high_s REAL,"
+    "  share REAL NOT NULL DEFAULT 1, ci_low_s REAL, ci_high_s REAL,"
     KEY("run_id, epoch")
     "CREATE TABLE node_epoch("
     "  " RUN_ID ", " EPOCH ", " NODE ","
     HOW("reads") HOW("writes") COUNT("sample_reads") COUNT("sample_writes")
-    COUNT("sample_remote") COUNT("sample_queued") COUNT("sample_shifted") COUNT("sample_postponed")
+    COUNT("sample_remote") COUNT("sample_queued")
+    "  sample_shifted INTEGER NOT NULL DEFAULT 0, sample_postponed INTEGER NOT NULL DEFAULT 0,"
     COUNT("relocations_in") COUNT("relocations_out") COUNT("replicas_created") COUNT("replicas_dropped")
     COUNT("messages_sent") COUNT("messages_received") COUNT("bytes_sent") COUNT("bytes_received")
-    COUNT("updates_pushed") COUNT("updates_applied") COUNT("rounds") COUNT("deltas_clipped")
-    COUNT("intents") COUNT("intents_dropped") COUNT("key_events_left_out")
+    COUNT("updates_pushed") COUNT("updates_applied") COUNT("rounds")
+    "  deltas_clipped INTEGER NOT NULL DEFAULT 0,"
+    COUNT("intents") COUNT("intents_dropped")
+    "  key_events_left_out INTEGER NOT NULL DEFAULT 0,"
     "  compute_s REAL NOT NULL, wait_s REAL NOT NULL, communicator_busy_s REAL NOT NULL,"
     COUNT("memory_bytes")
     KEY("run_id, epoch, node")

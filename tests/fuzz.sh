@@ -39,6 +39,7 @@ proto_message random_headers ROUNDS 300000
 proto_message mutated_messages RUNS 12000
 proto_message answers_that_come_again AGAIN_RUNS 60
 proto_hostile all none 0
+unit_intent as_a_list_does RUNS 4000
 unit_option random_texts ROUNDS 200000
 unit_option random_numbers ROUNDS 200000
 unit_spec random_specs_round_trip ROUNDS 100000

@@ -120,6 +120,7 @@ struct hand *hand_new(const struct hand_config *c)
             .with_values = !c->no_values,
             .dense = c->dense,
             .max_message = c->max_message,
+            .intents_max = c->intents_max,
             .ops = &ops,
             .ops_self = h,
             .job = &h->t.job,
@@ -151,6 +152,16 @@ void hand_free(struct hand *h)
     for (uint32_t c = 0; c < h->t.job.nodes * h->t.job.nodes; c++)
         assert_null(h->channels[c].first);
     check_accounts(h);
+    hand_drop(h);
+}
+
+void hand_drop(struct hand *h)
+{
+    for (uint32_t c = 0; c < h->t.job.nodes * h->t.job.nodes; c++)
+        for (struct pm_message *m = h->channels[c].first, *next; m; m = next) {
+            next = m->next;
+            pm_message_free(m);
+        }
     for (pm_node_id i = 0; i < h->t.job.nodes; i++)
         pm_node_destroy(h->nodes[i]);
     free(h->nodes);

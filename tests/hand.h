@@ -19,11 +19,14 @@ struct hand_config {
     bool dense, no_values;
     uint32_t max_message;
     struct pm_traced_rule traced;
+    uint64_t intents_max;
 };
 
 struct hand *hand_new(const struct hand_config *config);
 /* Everything must have been passed on. Checks each node's accounts and that messages sent were received. */
 void hand_free(struct hand *h);
+/* The same of a cluster that was lied to: checks nothing. */
+void hand_drop(struct hand *h);
 
 struct pm_node *hand_node(struct hand *h, pm_node_id id);
 struct pm_worker *hand_worker(struct hand *h, pm_node_id node, uint32_t index);

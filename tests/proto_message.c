@@ -197,6 +197,8 @@ static void random_headers(void **state)
 struct fuzz {
     struct pm_rng rng;
     uint64_t at_event, refused, taken;
+    uint64_t *of_grants; /* refused by the kind that they were of, where owners grant */
+    uint8_t wanted;      /* only messages of this kind; PM_MSG_KINDS: of any */
     const struct contract_policy *policy;
 };
 
@@ -208,7 +210,7 @@ static uint64_t hash_slots(struct pm_node *node, uint64_t hash)
             continue;
         uint32_t floats = slot->value ? pm_length(node, key) : 0;
         if (slot->state == PM_SLOT_REPLICA)
-            floats = 2 * floats + 1;
+            floats += 2 + (node->traits.worker_logs ? 0 : floats); /* what was collected for it is in logs, or behind it */
         hash = pm_hash_bytes(&slot->state, offsetof(struct pm_slot, value) - offsetof(struct pm_slot, state), hash);
         hash = pm_hash_bytes(slot->value, floats * sizeof(float), hash);
     }
@@ -228,6 +230,8 @@ static uint64_t hash_node(struct pm_node *node)
     hash = pm_hash_bytes(&node->clocks, sizeof node->clocks, hash);
     hash = pm_hash_bytes(node->rounds.sequence_in, node->config.nodes * sizeof(uint32_t), hash);
     hash = pm_hash_bytes(node->rounds.sequence_out, node->config.nodes * sizeof(uint32_t), hash);
+    hash = pm_hash64_pair(hash, node->rounds.asked - node->rounds.answered);
+    hash = pm_hash64_pair(hash, node->rounds.generation ^ (uint64_t)node->rounds.answered_generation << 32);
     hash = pm_hash_bytes(node->policy_state, node->policy->node_bytes, hash);
     hash = pm_hash64_pair(hash, node->communicator.outbox.n_messages);
     hash = pm_hash64_pair(hash, node->communicator.outbox.n_wakes);
@@ -262,12 +266,15 @@ static void mutate(struct pm_rng *rng, struct pm_message *m)
     uint32_t value_bytes = (m->wire.flags & PM_FLAG_FILTERED) ? 0 : 4 * m->wire.n_floats;
     for (uint64_t times = 1 + pm_rng_below(rng, 2); times > 0; times--) {
         uint64_t number = pm_rng_below(rng, 2) ? nasty(rng) : pm_rng_u64(rng);
-        uint64_t what = pm_rng_below(rng, 4);
+        uint64_t what = pm_rng_below(rng, 5), meta_words = (uint64_t)m->wire.n_keys * pm_meta_bytes(&m->wire) / 4;
+        size_t meta = PM_WIRE_BYTES + (size_t)pm_key_bytes(&m->wire) * m->wire.n_keys;
         size_t f = pm_rng_below(rng, sizeof fields / sizeof *fields);
         if (what == 0) /* not in the values: any are good */
             bytes[pm_rng_below(rng, m->stored_bytes - value_bytes)] ^= (char)(1u << pm_rng_below(rng, 8));
         else if (what == 1 && m->wire.n_keys && m->stored_bytes >= PM_WIRE_BYTES + 8)
             memcpy(bytes + PM_WIRE_BYTES + 4 * pm_rng_below(rng, (m->stored_bytes - PM_WIRE_BYTES - 4) / 4), &number, 8);
+        else if (what == 2 && meta_words && meta + 4 * meta_words <= m->stored_bytes) /* versions, flags, owners, counters */
+            memcpy(bytes + meta + 4 * pm_rng_below(rng, meta_words), &number, 4);
         else
             memcpy(bytes + fields[f].at, &number, fields[f].bytes);
     }
@@ -307,7 +314,8 @@ static int receive(struct fuzz *fuzz, struct memnet *net, struct pm_message *m)
     if (code != PM_E_MESSAGE || err.code != PM_E_MESSAGE || !err.text[0])
         fail_msg("refused with code %d, text '%s'", code, err.text);
     if (hash_node(node) != before)
-        fail_msg("a refused message changed the node: %s", err.text);
+        fail_msg("a refused message changed the node, policy %s:%s: %s", fuzz->policy->policy->name, fuzz->policy->options,
+                 err.text);
     return PM_E_MESSAGE;
 }
 
@@ -317,7 +325,9 @@ static struct pm_message *pick(struct fuzz *fuzz, struct memnet *net)
     uint64_t seen = 0;
     for (uint32_t c = 0; c < net->n_channels; c++)
         for (const struct pm_message *m = net->channels[c].first; m; m = m->next)
-            if (net->agents[memnet_communicator(net, m->destination)].state == AGENT_IDLE && pm_rng_below(&fuzz->rng, ++seen) == 0)
+            if ((fuzz->wanted == PM_MSG_KINDS || m->wire.kind == fuzz->wanted) &&
+                net->agents[memnet_communicator(net, m->destination)].state == AGENT_IDLE &&
+                pm_rng_below(&fuzz->rng, ++seen) == 0)
                 found = m;
     return found ? copy_of(found) : NULL;
 }
@@ -332,10 +342,13 @@ static int inject(void *arg, struct memnet *net, struct pm_error *err)
         struct pm_message *m = pick(fuzz, net);
         if (!m)
             return PM_OK;
+        uint8_t kind = m->wire.kind;
         mutate(&fuzz->rng, m);
         pm_node_id to = m->destination;
-        if (receive(fuzz, net, m) != PM_OK)
+        if (receive(fuzz, net, m) != PM_OK) {
+            fuzz->of_grants[kind] += memnet_node(net, to)->traits.grants;
             continue;
+        }
         struct pm_outbox *outbox = &memnet_node(net, to)->communicator.outbox;
         for (struct pm_message *out = outbox->first, *next; out; out = next) {
             next = out->next;
@@ -353,6 +366,9 @@ static bool counts_pushes(const struct contract_case *c)
     return strcmp(c->name, "message_counts") == 0 || strcmp(c->name, "reads_add_up") == 0;
 }
 
+/* Grants and what belongs to them are rare: every other run waits for one kind of them. */
+static const uint8_t granting[] = {PM_MSG_ACCESS, PM_MSG_REPLY, PM_MSG_ROUND, PM_MSG_ANSWER, PM_MSG_GRANT, PM_MSG_OWNER};
+
 static int fuzz_run(struct fuzz *fuzz, uint64_t seed, struct pm_error *err)
 {
     static const struct testload_shape shape = {.keys = 64, .length = 4};
@@ -369,6 +385,8 @@ static int fuzz_run(struct fuzz *fuzz, uint64_t seed, struct pm_error *err)
     t.job.max_message = c->max_message;
     t.job.main = c->main;
     t.job.main_arg = (void *)c;
+    bool seeks = fuzz->policy->policy->grant && pm_rng_below(&fuzz->rng, 2);
+    fuzz->wanted = seeks ? granting[pm_rng_below(&fuzz->rng, sizeof granting)] : PM_MSG_KINDS;
     struct memnet_config config = {.seed = seed, .after_event = inject, .arg = fuzz, .postpone_percent = 10, .latches = true};
     fuzz->at_event = pm_rng_below(&fuzz->rng, 1u << (4 + pm_rng_below(&fuzz->rng, 6)));
     int code = memnet_run(&t.job, &config, NULL, err);
@@ -380,7 +398,7 @@ static void mutated_messages(void **state)
 {
     (void)state;
     uint64_t first = repeat_number("PM_SEED", 1), runs = getenv("PM_SEED") ? 1 : repeat_number("RUNS", RUNS / REPEAT_SHARE);
-    uint64_t refused = 0, taken = 0;
+    uint64_t refused = 0, taken = 0, of_grants[PM_MSG_KINDS] = {0};
     struct contract_policy policy;
     static const struct contract_policy filtered = {&pm_policy_bounded, "delay=1,compress=1,threshold=2,lists=3"};
     size_t n_policies = 0;
@@ -388,7 +406,7 @@ static void mutated_messages(void **state)
         n_policies++;
     scenario_quiet = true; /* who reads what a mutated message wrote may say so */
     for (uint64_t seed = first; seed < first + runs; seed++) {
-        struct fuzz fuzz = {.policy = &policy};
+        struct fuzz fuzz = {.policy = &policy, .of_grants = of_grants};
         struct pm_error err = {0};
         if (!contract_policy_at(seed % (n_policies + 1), &policy))
             policy = filtered;
@@ -405,11 +423,15 @@ static void mutated_messages(void **state)
     scenario_quiet = false;
     printf("%" PRIu64 " mutated messages refused, %" PRIu64 " taken\n", refused, taken);
     assert_true(getenv("PM_SEED") || refused > runs);
+    for (size_t i = 0; i < sizeof granting; i++) {
+        printf("%" PRIu64 " of kind %s refused where owners grant\n", of_grants[granting[i]], pm_message_kind_name(granting[i]));
+        assert_true(runs < RUNS || of_grants[granting[i]] > 0);
+    }
 }
 
 /* ---- answers that come a second time ---- */
 
-enum { KEPT = 64, AGAIN_RUNS = 60 };
+enum { KEPT = 64, AGAIN_RUNS = 60, AGAIN_ONE_IN = 12 };
 
 struct replay {
     struct pm_rng rng;
@@ -438,10 +460,12 @@ static void seek(void *arg, struct pm_message *m)
                          m->wire.worker == s->wire.worker && m->wire.request == s->wire.request && m->wire.first == s->wire.first;
 }
 
-/* Gives a node an answer once more that it has handled. */
+/* After some events: gives a node an answer once more that it has handled. */
 static int answer_again(void *arg, struct memnet *net, struct pm_error *err)
 {
     struct replay *replay = arg;
+    if (pm_rng_below(&replay->rng, AGAIN_ONE_IN) != 0)
+        return PM_OK;
     replay->sought = replay->kept[pm_rng_below(&replay->rng, KEPT)];
     replay->in_flight = false;
     if (!replay->sought)

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/message.h"
+#include "tests/blocks.h"
 #include "tests/program.h"
 #include "tests/repeat.h"
 
@@ -122,47 +123,6 @@ static void values_or_not(void **state)
 
 /* ---- nothing is left ---- */
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-static const int64_t live_blocks; /* the sanitizers look for leaks themselves */
-#else
-/* The allocator's entry points, so that blocks can be counted: what the library says of memory in use
- * includes its caches. */
-static int64_t live_blocks;
-
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t n, size_t bytes);
-void *__libc_realloc(void *memory, size_t bytes);
-void __libc_free(void *memory);
-
-void *malloc(size_t bytes)
-{
-    void *memory = __libc_malloc(bytes);
-    live_blocks += memory != NULL;
-    return memory;
-}
-
-void *calloc(size_t n, size_t bytes)
-{
-    void *memory = __libc_calloc(n, bytes);
-    live_blocks += memory != NULL;
-    return memory;
-}
-
-void *realloc(void *memory, size_t bytes)
-{
-    bool had = memory != NULL;
-    void *moved = __libc_realloc(memory, bytes);
-    live_blocks += (moved != NULL) - (had && (moved != NULL || bytes == 0));
-    return moved;
-}
-
-void free(void *memory)
-{
-    live_blocks -= memory != NULL;
-    __libc_free(memory);
-}
-#endif
-
 static void everything_is_freed(void **state)
 {
     (void)state;
@@ -171,11 +131,11 @@ static void everything_is_freed(void **state)
     for (size_t i = 0; contract_policy_at(i, &policy); i++)
         for (uint64_t seed = first_seed(); seed <= last_seed(4); seed++) {
             struct program p = {.seed = seed, .policy = &policy, .steps = STEPS};
-            int64_t before = live_blocks;
+            int64_t before = blocks_live;
             run(&p, "everything_is_freed", &result);
-            if (live_blocks != before)
+            if (blocks_live != before)
                 repeat_line("memory is lost", seed, "", "everything_is_freed");
-            assert_int_equal(live_blocks, before);
+            assert_int_equal(blocks_live, before);
         }
 }
 

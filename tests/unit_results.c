@@ -350,6 +350,83 @@ static void json_and_comparison(void **state)
     results_close(&db);
 }
 
+/* Changes the database behind the store's back. */
+static void change(const char *sql)
+{
+    sqlite3 *sqlite;
+    assert_int_equal(sqlite3_open(path, &sqlite), SQLITE_OK);
+    if (sqlite3_exec(sqlite, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(sqlite));
+    sqlite3_close(sqlite);
+}
+
+static int open_again(enum results_mode mode, struct pm_error *err)
+{
+    struct results_db db;
+    int rc = results_open(path, mode, &db, err);
+    if (rc == PM_OK)
+        results_close(&db);
+    return rc;
+}
+
+#define COUNT_OF(type, name) "SELECT count(*) FROM sqlite_schema WHERE type = '" type "' AND name = '" name "'"
+
+/* Whatever is missing comes back, for readers as for writers; what somebody added stays. */
+static void earlier_layouts(void **state)
+{
+    (void)state;
+    const enum results_mode modes[] = {RESULTS_READ, RESULTS_WRITE};
+    struct pm_error err = {0};
+    whole_run("kv", 2, 2000000000);
+    for (int i = 0; i < 2; i++) {
+        change("DROP VIEW v_speedup; DROP VIEW v_traffic; CREATE VIEW v_traffic AS SELECT 1 AS old;"
+               "DROP VIEW v_effective_speedup; ALTER TABLE epoch DROP COLUMN flops; ALTER TABLE epoch DROP COLUMN share;"
+               "ALTER TABLE node_epoch DROP COLUMN deltas_clipped; DROP TABLE worker_epoch; DROP INDEX run_by_config;"
+               "DROP TABLE validation; CREATE TABLE validation(simulated_run_id INTEGER PRIMARY KEY) STRICT;"
+               "CREATE TABLE IF NOT EXISTS mine(a); INSERT INTO mine VALUES(7);"
+               "CREATE VIEW IF NOT EXISTS v_mine AS SELECT a FROM mine; PRAGMA user_version = 1;");
+        assert_int_equal(open_again(modes[i], &err), PM_OK);
+        assert_string_equal(ask("SELECT group_concat(ifnull(flops, '-') || share || epoch_s) FROM epoch"), "-1.02.0,-1.02.0");
+        assert_string_equal(ask("SELECT sum(deltas_clipped) || count(*) FROM node_epoch"), "04");
+        assert_string_equal(ask("SELECT epoch_s FROM v_speedup"), "2.0");
+        assert_string_equal(ask("SELECT count(*) FROM v_traffic"), "4");
+        assert_string_equal(ask("SELECT count(*) FROM worker_epoch"), "0");
+        assert_string_equal(ask(COUNT_OF("index", "run_by_config")), "1");
+        assert_string_equal(ask("SELECT count(*) FROM pragma_table_info('validation')"), "5");
+    }
+    assert_string_equal(ask("SELECT sum(a) FROM v_mine"), "14");
+    whole_run("classic", 2, 2000000000);
+    assert_string_equal(ask("SELECT count(*) FROM node_epoch WHERE run_id = 2"), "4");
+    assert_string_equal(ask("SELECT sum(speedup IS NULL) || count(*) FROM v_speedup"), "22");
+    assert_string_equal(ask("SELECT count(DISTINCT digest) FROM run"), "1"); /* made by this layout and in that one */
+}
+
+/* A layout that cannot be brought up to date, and a file with something else under one of our names: as they were. */
+static void layouts_that_are_refused(void **state)
+{
+    (void)state;
+    struct pm_error err = {0};
+    whole_run("kv", 2, 2000000000);
+    change("ALTER TABLE node_epoch DROP COLUMN deltas_clipped; DROP TABLE validation;"
+           "CREATE TABLE validation(simulated_run_id INTEGER PRIMARY KEY) STRICT; INSERT INTO validation VALUES(1);"
+           "PRAGMA user_version = 1;");
+    for (enum results_mode mode = RESULTS_READ; mode <= RESULTS_WRITE; mode++) {
+        assert_int_equal(open_again(mode, &err), PM_E_FILE);
+        assert_non_null(strstr(err.text, "table validation has rows of an earlier layout without measured_run_id, left as it is"));
+    }
+    change("ALTER TABLE node_epoch ADD COLUMN deltas_clipped INTEGER NOT NULL DEFAULT 0;" /* was not added, either */
+           "DROP TABLE validation; DROP VIEW v_traffic; CREATE TABLE v_traffic(a);");
+    assert_int_equal(open_again(RESULTS_WRITE, &err), PM_E_FILE);
+    assert_non_null(strstr(err.text, "v_traffic"));
+    change("DROP TABLE v_traffic");
+    assert_int_equal(open_again(RESULTS_WRITE, &err), PM_OK);
+    change("PRAGMA user_version = 99");
+    assert_int_equal(open_again(RESULTS_WRITE, &err), PM_E_FILE);
+    change("PRAGMA user_version = 1; PRAGMA application_id = 5");
+    assert_int_equal(open_again(RESULTS_READ, &err), PM_E_FILE);
+    assert_non_null(strstr(err.text, "not made by pmlab, left as it is"));
+}
+
 static void hashes(void **state)
 {
     (void)state;
@@ -384,6 +461,8 @@ int main(void)
         TEST(refused_records_fail_the_run),
         TEST(process_that_is_gone),
         TEST(json_and_comparison),
+        TEST(earlier_layouts),
+        TEST(layouts_that_are_refused),
         TEST(hashes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
