@@ -58,6 +58,11 @@ static void recorder_apply(const void *state, pm_key key, uint32_t length, float
     inner->apply(((const struct recorder_state *)state)->inner, key, length, value, update);
 }
 
+static void recorder_frequency(const void *state, pm_key first, uint64_t n, double *out)
+{
+    inner->frequency(((const struct recorder_state *)state)->inner, first, n, out);
+}
+
 static int recorder_begin(const void *state, void *ws, uint32_t rank)
 {
     const struct recorder_state *s = state;
@@ -156,6 +161,7 @@ const struct pm_workload *trace_recorder(const struct pm_workload *workload, con
     recorder.close = recorder_close;
     recorder.initial = workload->initial != NULL ? recorder_initial : NULL;
     recorder.apply = workload->apply != NULL ? recorder_apply : NULL;
+    recorder.frequency = workload->frequency != NULL ? recorder_frequency : NULL;
     recorder.begin = recorder_begin;
     recorder.end = recorder_end;
     recorder.epoch_begin = recorder_epoch_begin;
