@@ -36,9 +36,10 @@ good figure ./mine --db f.db --output out.d --terminal dumb
 (cd out.d && gnuplot -e 'set terminal dumb' mine.gp >/dev/null 2>../err) ||
     wrong "the script alone: $(cat err)"
 
-# Options of one policy; those of the command line count more.
+# Values to vary on several lines; options of one policy; those of the command line count more.
 mkdir -p own
-sed 's/^nodes = .*/nodes = 1/' mine/figure.ini >own/figure.ini
+sed -e 's/^nodes = .*/nodes = 1/' -e 's/^policy = .*/policy = single kv\npolicy = classic:fast_local=0/' mine/figure.ini \
+    >own/figure.ini
 printf '[policy kv]\nepochs = 2\nworkload.steps = 5\n' >>own/figure.ini
 cp mine/query.sql mine/plot.gp own/
 epochs() { sql own.db "SELECT group_concat(policy || epochs || workload_options) FROM (SELECT *, (SELECT count(*) FROM epoch e
@@ -59,6 +60,11 @@ bad 3 'figure mine: .*no such column: nowhere' figure ./mine --db f.db
 cp plots/epoch_time/query.sql mine/
 echo 'plot nonsense nonsense' >mine/plot.gp
 bad 3 'gnuplot .*mine.gp' figure ./mine --db f.db
+sed 's/^nodes = .*/&  '"$(printf '%200s' '')"' 2/' own/figure.ini >mine/figure.ini
+bad 3 'mine/figure.ini:11: line is longer than 198 characters' figure ./mine --db f.db
+sed 's/^nodes = .*/nodes = /' own/figure.ini >mine/figure.ini
+bad 3 'mine/figure.ini: "nodes" has no values' figure ./mine --db f.db
+cp own/figure.ini mine/
 printf '[options]\nnodez = 1\n' >>mine/figure.ini
 bad 3 'mine/figure.ini: unknown option --nodez' figure ./mine --db f.db
 
