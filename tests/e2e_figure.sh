@@ -95,6 +95,16 @@ is "speeds of a core" "$(numbers compute_speed 1 | sort -gu | paste -sd ' ')" \
     "50000000.0 500000000.0 5000000000.0 50000000000.0"
 is "percent over all uses of time, per delay" "$(numbers bounded_wait 3 | awk '{ sum += $1 } END { printf "%.3f", sum }')" 700.000
 is "delays" "$(numbers bounded_wait 1 | uniq | tail -n 7 | tr -d '"\n')" 0124816inf
+for name in skew sampling; do
+    good figure $name --db all.db --output all --workload.keys 50 --workload.steps 5 --nodes 2 --workers 1 --jobs 2 --quiet
+done
+is "skews" "$(numbers skew 1 | sort -gu | paste -sd ' ')" "0.8 1.1 1.4"
+is "shares of samples" "$(numbers sampling 1 | sort -gu | paste -sd ' ')" "0.0 0.3 0.6"
+is "remote shares of classic and, where all is replicated, of full" "$(for figure in skew sampling; do
+    grep -A 1 -e '^"full"$' -e '^"classic"$' all/$figure.tsv | awk -F '\t' 'NF > 1 { print ($4 > 0.2), ($4 == 0) }'
+    done | paste -sd ' ')" "1 0 0 1 1 0 0 1"
+is "ages of replicas: none of single, some of full" "$(grep -A 1 -e '^"single"$' -e '^"full"$' all/skew.tsv |
+    awk -F '\t' 'NF > 1 { print ($5 + 0 > 0) }' | sort | paste -sd ' ')" "0 1"
 is "share of all relocations" "$(numbers relocation_time 2 | sort -g | tail -n 1)" 1.0
 is "least share of relocations" "$(numbers relocation_time 2 | awk '$1 <= 0 || $1 > 1' | wc -l)" 0
 # Of the few keys that were traced: owners' times cover each key, shares are shares, ranks are those asked for.
