@@ -10,9 +10,6 @@
 #include "cli/options.h"
 #include "cli/specs.h"
 
-/* inih as Debian builds it cuts longer lines into pieces without a word. */
-enum { LINE_MAX_BYTES = 198 };
-
 struct reading {
     struct cli_args *args;
     const char *path;
@@ -46,9 +43,9 @@ static int check_lines(FILE *file, const char *path, struct pm_error *err)
         if (c == '\n') {
             line++;
             length = 0;
-        } else if (++length > LINE_MAX_BYTES) {
+        } else if (++length > CLI_INI_LINE_MAX) {
             return pm_error_set(err, PM_E_FILE, "%s:%d: line is longer than %d characters", path, line,
-                                LINE_MAX_BYTES);
+                                CLI_INI_LINE_MAX);
         }
     }
     return ferror(file) ? pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno)) : PM_OK;
@@ -78,7 +75,7 @@ int cli_config_read(struct cli_args *args, const char *path, struct pm_error *er
 
 static int print_line(const char *prefix, const char *name, const char *value, struct pm_error *err)
 {
-    if (strlen(prefix) + strlen(name) + strlen(value) + 3 > LINE_MAX_BYTES || strstr(value, " ;") != NULL)
+    if (strlen(prefix) + strlen(name) + strlen(value) + 3 > CLI_INI_LINE_MAX || strstr(value, " ;") != NULL)
         return pm_error_set(err, PM_E_LIMIT,
                             "option \"%s%s\" is too long or holds \" ;\": no line of a file can give it",
                             prefix, name);

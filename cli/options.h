@@ -10,6 +10,9 @@
 #include "core/error.h"
 #include "core/option.h"
 
+/* inih as Debian builds it cuts longer lines into pieces without a word. */
+enum { CLI_INI_LINE_MAX = 198 };
+
 /* Commands, as bits. */
 enum {
     CLI_RUN = 1,

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/options.h"
 #include "core/nearest.h"
 
 enum { NAMES_MAX = 256, PLACES = 3 };
@@ -119,17 +120,44 @@ int cli_write_text(const char *path, const char *text, struct pm_error *err)
     return bad ? pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno)) : PM_OK;
 }
 
+static struct cli_plot_option *varied(struct cli_plot *plot, const char *name)
+{
+    for (size_t i = 0; i < plot->n_options; i++)
+        if (plot->options[i].varies && strcmp(plot->options[i].name, name) == 0)
+            return &plot->options[i];
+    return NULL;
+}
+
+/* More values of an option in [vary]. */
+static bool add_values(struct cli_plot_option *option, const char *value)
+{
+    char *text;
+    if (asprintf(&text, "%s %s", option->text, value) < 0)
+        return false;
+    free(option->text);
+    option->text = text;
+    return true;
+}
+
 static bool add_option(struct cli_plot *plot, const char *name, const char *value, bool vary, const char *policy)
 {
+    struct cli_plot_option *option = vary ? varied(plot, name) : NULL;
+    if (option != NULL)
+        return add_values(option, value);
     if (plot->n_options == CLI_PLOT_OPTIONS_MAX)
         return false;
-    struct cli_plot_option *option = &plot->options[plot->n_options++];
+    option = &plot->options[plot->n_options++];
+    option->varies = vary;
     option->name = strdup(name);
     option->text = strdup(value);
     option->policy = policy != NULL ? strdup(policy) : NULL;
-    if (option->name == NULL || option->text == NULL || (policy != NULL && option->policy == NULL))
-        return false;
-    if (!vary) {
+    return option->name != NULL && option->text != NULL && (policy == NULL || option->policy != NULL);
+}
+
+/* Cuts an option's text into its values. */
+static bool cut_values(struct cli_plot_option *option)
+{
+    if (!option->varies) {
         option->values[option->n++] = option->text;
         return true;
     }
@@ -172,17 +200,45 @@ static char *read_part(const struct cli_plot *plot, const char *file, struct pm_
     return text;
 }
 
+/* The number of the first line that is too long, or 0. */
+static int long_line(const char *text)
+{
+    for (int line = 1; *text != '\0'; line++) {
+        size_t length = strcspn(text, "\n");
+        if (length > CLI_INI_LINE_MAX)
+            return line;
+        text += length + (text[length] != '\0');
+    }
+    return 0;
+}
+
+static int read_options(struct cli_plot *plot, const char *ini, struct pm_error *err)
+{
+    int line = long_line(ini);
+    if (line != 0)
+        return pm_error_set(err, PM_E_FILE, "%s/figure.ini:%d: line is longer than %d characters", plot->folder, line,
+                            CLI_INI_LINE_MAX);
+    line = ini_parse_string(ini, on_line, plot);
+    if (line != 0)
+        return pm_error_set(err, PM_E_FILE,
+                            "%s/figure.ini:%d: neither title, answers, nor a line of [options], [vary] or [policy NAME]",
+                            plot->folder, line);
+    for (size_t i = 0; i < plot->n_options; i++)
+        if (!cut_values(&plot->options[i]))
+            return pm_error_set(err, PM_E_FILE, "%s/figure.ini: \"%s\" has no values, or more than %d", plot->folder,
+                                plot->options[i].name, CLI_PLOT_VALUES_MAX);
+    return PM_OK;
+}
+
 static int read_parts(struct cli_plot *plot, struct pm_error *err)
 {
     char *ini = read_part(plot, "figure.ini", err);
     if (ini == NULL)
         return PM_E_FILE;
-    int line = ini_parse_string(ini, on_line, plot);
+    int rc = read_options(plot, ini, err);
     free(ini);
-    if (line != 0)
-        return pm_error_set(err, PM_E_FILE,
-                            "%s/figure.ini:%d: neither title, answers, nor a line of [options], [vary] or [policy NAME]",
-                            plot->folder, line);
+    if (rc != PM_OK)
+        return rc;
     if (plot->title == NULL)
         return pm_error_set(err, PM_E_FILE, "%s/figure.ini: has no title", plot->folder);
     plot->query = read_part(plot, "query.sql", err);

@@ -4,7 +4,7 @@
  *
  * figure.ini has the lines `title` and `answers`, and sections: [options] of all runs; [vary], every combination of whose
  * values, divided by blanks, is a run; [policy NAME], options of that policy's runs alone. Of two lines for one option the later
- * one counts, and what the user's command line says counts more. */
+ * one counts, except in [vary], where values of several lines add up; what the user's command line says counts more. */
 #ifndef CLI_PLOTS_H
 #define CLI_PLOTS_H
 
@@ -22,6 +22,7 @@ struct cli_plot_option {
     char *policy; /* bare name of the policy that it is for; NULL: all */
     char *name;
     char *text; /* the values, cut apart */
+    bool varies;
     const char *values[CLI_PLOT_VALUES_MAX];
     size_t n;
 };

@@ -36,9 +36,10 @@ good figure ./mine --db f.db --output out.d --terminal dumb
 (cd out.d && gnuplot -e 'set terminal dumb' mine.gp >/dev/null 2>../err) ||
     wrong "the script alone: $(cat err)"
 
-# Options of one policy; those of the command line count more.
+# Values to vary on several lines; options of one policy; those of the command line count more.
 mkdir -p own
-sed 's/^nodes = .*/nodes = 1/' mine/figure.ini >own/figure.ini
+sed -e 's/^nodes = .*/nodes = 1/' -e 's/^policy = .*/policy = single kv\npolicy = classic:fast_local=0/' mine/figure.ini \
+    >own/figure.ini
 printf '[policy kv]\nepochs = 2\nworkload.steps = 5\n' >>own/figure.ini
 cp mine/query.sql mine/plot.gp own/
 epochs() { sql own.db "SELECT group_concat(policy || epochs || workload_options) FROM (SELECT *, (SELECT count(*) FROM epoch e
@@ -59,6 +60,11 @@ bad 3 'figure mine: .*no such column: nowhere' figure ./mine --db f.db
 cp plots/epoch_time/query.sql mine/
 echo 'plot nonsense nonsense' >mine/plot.gp
 bad 3 'gnuplot .*mine.gp' figure ./mine --db f.db
+sed 's/^nodes = .*/&  '"$(printf '%200s' '')"' 2/' own/figure.ini >mine/figure.ini
+bad 3 'mine/figure.ini:11: line is longer than 198 characters' figure ./mine --db f.db
+sed 's/^nodes = .*/nodes = /' own/figure.ini >mine/figure.ini
+bad 3 'mine/figure.ini: "nodes" has no values' figure ./mine --db f.db
+cp own/figure.ini mine/
 printf '[options]\nnodez = 1\n' >>mine/figure.ini
 bad 3 'mine/figure.ini: unknown option --nodez' figure ./mine --db f.db
 
@@ -89,6 +95,16 @@ is "speeds of a core" "$(numbers compute_speed 1 | sort -gu | paste -sd ' ')" \
     "50000000.0 500000000.0 5000000000.0 50000000000.0"
 is "percent over all uses of time, per delay" "$(numbers bounded_wait 3 | awk '{ sum += $1 } END { printf "%.3f", sum }')" 700.000
 is "delays" "$(numbers bounded_wait 1 | uniq | tail -n 7 | tr -d '"\n')" 0124816inf
+for name in skew sampling; do
+    good figure $name --db all.db --output all --workload.keys 50 --workload.steps 5 --nodes 2 --workers 1 --jobs 2 --quiet
+done
+is "skews" "$(numbers skew 1 | sort -gu | paste -sd ' ')" "0.8 1.1 1.4"
+is "shares of samples" "$(numbers sampling 1 | sort -gu | paste -sd ' ')" "0.0 0.3 0.6"
+is "remote shares of classic and, where all is replicated, of full" "$(for figure in skew sampling; do
+    grep -A 1 -e '^"full"$' -e '^"classic"$' all/$figure.tsv | awk -F '\t' 'NF > 1 { print ($4 > 0.2), ($4 == 0) }'
+    done | paste -sd ' ')" "1 0 0 1 1 0 0 1"
+is "ages of replicas: none of single, some of full" "$(grep -A 1 -e '^"single"$' -e '^"full"$' all/skew.tsv |
+    awk -F '\t' 'NF > 1 { print ($5 + 0 > 0) }' | sort | paste -sd ' ')" "0 1"
 is "share of all relocations" "$(numbers relocation_time 2 | sort -g | tail -n 1)" 1.0
 is "least share of relocations" "$(numbers relocation_time 2 | awk '$1 <= 0 || $1 > 1' | wc -l)" 0
 # Of the few keys that were traced: owners' times cover each key, shares are shares, ranks are those asked for.
