@@ -453,7 +453,7 @@ static void draw_world(struct world *world, const struct program *p)
         .dense = preempt || pm_rng_below(&rng, 2),
         .preempt = preempt,
         .postpone_percent = (unsigned)pm_rng_below(&rng, 3) * 20,
-        .max_events = 100 * (p->steps + 100) * 15,
+        .max_events = 100 * (p->steps + 100) * 60, /* rounds go on while a starved channel is waited for */
         .sent = note_sent,
         .received = note_received,
         .after_event = after_event,
