@@ -19,11 +19,11 @@
 
 #include "core/nearest.h"
 
-enum { ROUTES_ALL_NODES = 64, UNGUARDED_NODES = 100, CFG_ITEMS_MAX = 64, TOPOLOGY_SIZE = 128 };
+enum { ROUTES_ALL_NODES = 64, CFG_ITEMS_MAX = 64, TOPOLOGY_SIZE = 128, STACK_BYTES = 256 * 1024 };
 
 #define SETTING_DEFAULTS                                                                                     \
     "--log=root.thresh:error", "--cfg=network/model:CM02", "--cfg=network/crosstraffic:0",                   \
-        "--cfg=network/TCP-gamma:0", "--cfg=contexts/stack-size:256"
+        "--cfg=network/TCP-gamma:0", "--cfg=contexts/stack-size:256", "--cfg=contexts/guard-size:0"
 
 /* ---- topologies ---- */
 
@@ -164,13 +164,10 @@ static void start_simgrid(struct sim *sim)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     argv[argc++] = strdup("--cfg=contexts/factory:thread");
 #endif
-    /* A guard page per stack is two memory maps, of which a process may have 65530. Stacks without one come
-     * from calloc, which must map each of them anew: out of its heap it would clear, and so touch, all of it.
-     */
-    if (sim->n_nodes >= UNGUARDED_NODES) {
-        argv[argc++] = strdup("--cfg=contexts/guard-size:0");
-        mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-    }
+    /* No guard pages: each stack with one is two memory maps, of which a process may have 65530, and every message under way
+     * has a stack. Stacks without come from calloc, which must map each of them anew: out of its heap it would clear, and so
+     * touch, all of it. */
+    mallopt(M_MMAP_THRESHOLD, STACK_BYTES);
     if (sim->settings->sim_cfg != NULL)
         items = strdup(sim->settings->sim_cfg);
     for (char *item = items ? strtok_r(items, " ", &rest) : NULL; item != NULL;

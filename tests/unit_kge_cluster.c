@@ -48,7 +48,7 @@ static void take_record(void *arg, const struct pm_record *record)
 }
 
 struct plan {
-    const char *policy, *specification;
+    const char *policy, *specification, *options; /* options: of the policy */
     uint32_t nodes, workers, epochs;
     double fraction;
     bool without_values;
@@ -72,7 +72,7 @@ static struct outcome train(const struct plan *plan)
     struct pm_spec spec;
     struct pm_values options;
     struct outcome o = {0};
-    assert_int_equal(testjob_init(&t, find(plan->policy), "", &shape, &err), PM_OK);
+    assert_int_equal(testjob_init(&t, find(plan->policy), plan->options ? plan->options : "", &shape, &err), PM_OK);
     if (pm_spec_parse(plan->specification, &spec, &err) != PM_OK ||
         pm_spec_apply(&spec, pm_workload_kge.options, &options, &err) != PM_OK)
         fail_msg("%s", err.text);
@@ -331,6 +331,54 @@ static double rank_of(const struct graph *g, const struct loaded *x, struct trip
     return rank;
 }
 
+/* With steps that vanish, gradients do not depend on the order of updates: whoever applies each of them once comes to the same sums
+ * of squares but for rounding, value by value. */
+static void every_policy_applies_every_update_once(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *policy, *options;
+    } cases[] = {{"classic", ""},
+                 {"classic", "fast_local=0"},
+                 {"kv", ""},
+                 {"stale", ""},
+                 {"lapse", ""},
+                 {"full", ""},
+                 {"full", "exchange=allreduce"},
+                 {"nups", "replicate=40,sampling=independent"},
+                 {"nups", "replicate=40,sampling=prelocalize"},
+                 {"adaps", "sampling=independent"}};
+    char specification[600], path[300];
+    struct loaded first = {0};
+    snprintf(path, sizeof path, "%s", store_file(0, "checkpoint", "", 0));
+    snprintf(specification, sizeof specification,
+             "kge:entities=200,relations=4,triples=2000,test_triples=20,clusters=10,dim=16,rate=1e-7,accumulator=1,init=0.5,"
+             "checkpoint=%s",
+             path);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct plan plan = {.policy = cases[i].policy, .specification = specification, .options = cases[i].options};
+        plan.nodes = plan.workers = 2;
+        plan.epochs = 1;
+        train(&plan);
+        struct loaded x = load(path);
+        float most = 0;
+        for (size_t k = 0; i > 0 && k < 204 * 32; k++) {
+            float off = k % 32 >= 16 ? fabsf(x.values[k] - first.values[k]) : 0;
+            most = fmaxf(most, off);
+            if (off > 1e-4f * fabsf(first.values[k]))
+                fail_msg("%s:%s: key %zu, place %zu is %.8g, not %.8g", cases[i].policy, cases[i].options, k / 32, k % 32,
+                         (double)x.values[k], (double)first.values[k]);
+        }
+        print_message("%s:%s: off by at most %.2g\n", cases[i].policy, cases[i].options, (double)most);
+        if (i > 0)
+            free(x.values);
+        else
+            first = x;
+    }
+    free(first.values);
+    unlink(path);
+}
+
 /* A graph that is more than one chunk of entities, and of which every worker ranks a part. */
 static void metrics_against_plain_loops(void **state)
 {
@@ -415,6 +463,7 @@ int main(void)
         cmocka_unit_test(equal_scores_give_the_mean_rank),
         cmocka_unit_test(ranks_against_a_case_computed_by_hand),
         cmocka_unit_test(exports_hold_the_model),
+        cmocka_unit_test(every_policy_applies_every_update_once),
         cmocka_unit_test(metrics_against_plain_loops),
         cmocka_unit_test(training_goes_on_from_a_checkpoint),
     };

@@ -18,6 +18,8 @@
 #include "tests/repeat.h"
 #include "tests/simtest.h"
 
+extern const struct pm_policy pm_policy_kv;
+
 enum { MANY = 512, LENGTH_MAX = 64 };
 
 /* The first n keys that node `owner` owns. */
@@ -330,6 +332,32 @@ static int busy(struct pm_worker *w, void *arg)
     return pm_drain(w);
 }
 
+enum { AT_ONCE = 40000 };
+
+/* A message per key, all under way at a time. */
+static int ask_for_many(struct pm_worker *w, void *arg)
+{
+    static pm_key keys[AT_ONCE];
+    static float values[AT_ONCE];
+    (void)arg;
+    if (!is_first(w))
+        return PM_OK;
+    keys_of(w, 1, keys, AT_ONCE);
+    return pm_wait(w, pm_pull(w, keys, AT_ONCE, values));
+}
+
+/* More messages than a process may have pairs of memory maps (65530 / 2 by default): each has a stack of its own. */
+static void many_messages_are_under_way(void **state)
+{
+    (void)state;
+    struct simtest s;
+    simtest_init(&s, 2 * AT_ONCE + 10000, 1, ask_for_many, "network", "queue", NULL);
+    s.t.job.policy = &pm_policy_kv;
+    if (simtest_run(&s) != PM_OK)
+        fail_msg("%s", s.err.text);
+    simtest_free(&s);
+}
+
 /* Without what is known to differ: the memory that the process took. */
 static void run_busy(struct simtest *s, const char *network, const char *platform)
 {
@@ -373,6 +401,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(nodes_have_their_own_speeds),
         cmocka_unit_test(slow_steps_are_drawn_by_each_worker),
         cmocka_unit_test(messages_of_a_pair_keep_their_order),
+        cmocka_unit_test(many_messages_are_under_way),
         cmocka_unit_test(run_repeats_bit_for_bit),
     };
     return repeat_main(argc, argv, "the simulated backend", tests, sizeof tests / sizeof *tests);

@@ -150,6 +150,34 @@ static void kge_epoch_end(const void *state, void *ws, uint32_t epoch, double lo
     w->epochs = epoch + 1;
 }
 
+/* `by` accesses more of each of some keys, as far as they are among those asked about. */
+static void count(pm_key key, uint32_t rows, double by, pm_key first, uint64_t n, double *out)
+{
+    for (uint32_t row = 0; row < rows; row++)
+        if (key + row >= first && key + row - first < n)
+            out[key + row - first] += by;
+}
+
+/* Accesses of an epoch: each triple is one of its subject, relation and object, with update=score one per step (that several
+ * triples of a batch have a key in common is not considered); negatives are spread over all entities. */
+static void kge_frequency(const void *state, pm_key first, uint64_t n, double *out)
+{
+    const struct kge_state *s = state;
+    const double sampled = 2 * s->negatives, n_entities = (double)s->graph.n_entities;
+    const uint64_t n_triples = graph_size(&s->graph, GRAPH_TRAIN);
+    const uint64_t sets = s->shared ? (n_triples + s->batch - 1) / s->batch : n_triples;
+    const double per_entity = s->stepwise ? 1 + s->negatives : 1, per_relation = s->stepwise ? 1 + sampled : 1;
+    for (uint64_t i = 0; i < n; i++)
+        out[i] = first + i < s->graph.n_entities ? (double)sets * sampled / n_entities : 0;
+    for (uint64_t i = 0; i < n_triples; i++) {
+        const struct triple *t = &s->graph.triples[i];
+        count(t->s, 1, per_entity, first, n, out);
+        count(kge_relation_key(s, t->r), s->rows, per_relation, first, n, out);
+        if (t->o != t->s || s->stepwise)
+            count(t->o, 1, per_entity, first, n, out);
+    }
+}
+
 const struct pm_workload pm_workload_kge = {
     .abi = PM_WORKLOAD_ABI,
     .name = "kge",
@@ -170,4 +198,5 @@ const struct pm_workload pm_workload_kge = {
     .flops = kge_flops,
     .epoch_end = kge_epoch_end,
     .evaluate = kge_evaluate,
+    .frequency = kge_frequency,
 };
