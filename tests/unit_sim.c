@@ -351,7 +351,7 @@ static void many_messages_are_under_way(void **state)
 {
     (void)state;
     struct simtest s;
-    simtest_init(&s, 2 * AT_ONCE + 10000, 1, ask_for_many, "network", "queue", NULL);
+    simtest_init(&s, 2 * AT_ONCE + 10000, 1, ask_for_many, NULL);
     s.t.job.policy = &pm_policy_kv;
     if (simtest_run(&s) != PM_OK)
         fail_msg("%s", s.err.text);
