@@ -26,7 +26,7 @@
 #include "core/stats.h"
 #include "core/types.h"
 
-enum { PM_POLICY_ABI = 1, PM_ITERATION_CLOCK_BITS = 40, PM_INTENTS_MAX = 1 << 26 };
+enum { PM_POLICY_ABI = 2, PM_ITERATION_CLOCK_BITS = 40, PM_INTENTS_MAX = 1 << 26 };
 #define PM_CLOCK_SUB_EPOCHS UINT32_MAX /* as traits.clock_every */
 
 struct pm_ctx;

@@ -21,7 +21,7 @@
 #include "core/option.h"
 #include "core/types.h"
 
-enum { PM_WORKLOAD_ABI = 1, PM_DISTRIBUTIONS_MAX = 8, PM_METRICS_MAX = 8 };
+enum { PM_WORKLOAD_ABI = 2, PM_DISTRIBUTIONS_MAX = 8, PM_METRICS_MAX = 8 };
 
 struct pm_frequent;
 struct pm_worker;

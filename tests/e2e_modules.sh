@@ -48,8 +48,9 @@ is "another content" "$(sql pmlab.db 'SELECT count(DISTINCT config_hash) FROM ru
 bad 2 'mine.so: unknown option "y"; nearest is "x"' run "${tiny[@]}" --policy ./mine.so:y=1
 
 # ---- what is wrong with a file is one line and status 3 ----
+policy_abi=$(sed -n 's/.*PM_POLICY_ABI = \([0-9]*\).*/\1/p' "$root/core/policy.h")
 policy_source 'PM_POLICY_ABI + 1' | build later
-bad 3 'later.so: built for interface version 2, this program has 1' run "${tiny[@]}" --policy ./later.so
+bad 3 "later.so: built for interface version $((policy_abi + 1)), this program has $policy_abi" run "${tiny[@]}" --policy ./later.so
 echo 'int x;' | build nothing
 bad 3 'nothing.so: has no symbol pm_policy_export' run "${tiny[@]}" --policy ./nothing.so
 bad 3 'nothing.so: has no symbol pm_workload_export' run --nodes 2 --workload ./nothing.so

@@ -75,10 +75,12 @@ good compare --policies classic,./ssp.so:staleness=1 --workload ./lsq.so:feature
 says '^ssp '
 
 # ---- wrong files, wrong options ----
+version_of() { sed -n "s/.*$1 = \([0-9]*\).*/\1/p" "$root/core/$2"; }
+policy_abi=$(version_of PM_POLICY_ABI policy.h) workload_abi=$(version_of PM_WORKLOAD_ABI workload.h)
 sed 's/= PM_POLICY_ABI/= PM_POLICY_ABI + 7/' ssp.c >other.c && build other
-bad 3 'other.so: built for interface version 8, this program has 1' run --policy ./other.so
+bad 3 "other.so: built for interface version $((policy_abi + 7)), this program has $policy_abi" run --policy ./other.so
 sed 's/= PM_WORKLOAD_ABI/= PM_WORKLOAD_ABI + 7/' lsq.c >other.c && build other
-bad 3 'other.so: built for interface version 8, this program has 1' run --workload ./other.so
+bad 3 "other.so: built for interface version $((workload_abi + 7)), this program has $workload_abi" run --workload ./other.so
 bad 3 'lsq.so: has no symbol pm_policy_export' run --policy ./lsq.so
 bad 3 'ssp.so: has no symbol pm_workload_export' run --workload ./ssp.so
 echo 'no shared object' >text.so
