@@ -17,6 +17,7 @@
 #include "core/registry.h"
 #include "core/workload.h"
 #include "real/ops.h"
+#include "tests/measure.h"
 
 enum { KEYS = 1000000, INTENTS = 1000000, LENGTH = 4, KEYS_MAX = 10, REPETITIONS_MAX = 99 };
 #define FAR             ((pm_clock)1 << 40)
@@ -52,12 +53,6 @@ static int64_t cpu_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 /* ---- a node whose messages go nowhere: signalling and acting on intents sends nothing by itself ---- */
@@ -199,10 +194,8 @@ static void print_row(const struct row *row, uint32_t repetitions)
         for (int f = 0; f < FIGURES; f++)
             samples[f][r] = found[f] / INTENTS / (f >= BEGIN ? row->n_keys : 1);
     }
-    for (int f = 0; f < FIGURES; f++) {
-        qsort(samples[f], repetitions, sizeof **samples, by_value);
-        m[f] = samples[f][repetitions / 2];
-    }
+    for (int f = 0; f < FIGURES; f++)
+        m[f] = measure_quantile(samples[f], (uint32_t)repetitions, 0.5);
     printf("%-8s %5u | %7.1f %7.1f %6.1f | %7.1f | %7.1f %7.1f | %7.1f %7.1f |", row->order, row->n_keys, m[SIGNAL], m[ARRAY],
            m[SIGNAL] / m[ARRAY], m[BYTES], m[BEGIN], m[COUNT_UP], m[EXPIRE], m[COUNT_DOWN]);
     if (row->n_keys == 1)

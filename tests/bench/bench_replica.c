@@ -15,6 +15,7 @@
 #include "core/pm.h"
 #include "core/registry.h"
 #include "real/ops.h"
+#include "tests/measure.h"
 
 enum { KEYS = 1000000, DRAWS = 1 << 20, REPETITIONS_MAX = 99, BATCH_MAX = 100, LENGTH_MAX = 128 };
 static const uint32_t batches[] = {1, 10, 100}, lengths[] = {4, 128};
@@ -24,12 +25,6 @@ static int64_t clock_ns(clockid_t clock)
     struct timespec t;
     clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 /* ---- a node without a cluster ---- */
@@ -104,9 +99,7 @@ static void print_row(struct pm_node *node, const pm_key *keys, uint32_t length,
         without[i] = measure(node, keys, batch, false);
         with[i] = measure(node, keys, batch, true);
     }
-    qsort(with, repetitions, sizeof *with, by_value);
-    qsort(without, repetitions, sizeof *without, by_value);
-    double recorded = with[repetitions / 2], plain = without[repetitions / 2];
+    double recorded = measure_quantile(with, repetitions, 0.5), plain = measure_quantile(without, repetitions, 0.5);
     printf("%6u %5u | %7.1f %7.1f | %5.2f\n", length, batch, plain, recorded, recorded / plain);
 }
 
