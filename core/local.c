@@ -66,12 +66,19 @@ void pm_local_fini(struct pm_node *node)
     free(node->local);
 }
 
-pm_key pm_local_from(const struct pm_node *node, uint32_t distribution, pm_key key, uint64_t tries)
+bool pm_local_has(const struct pm_node *node, uint32_t distribution, pm_key key)
+{
+    const struct pm_local *l = &node->local[distribution];
+    uint64_t at = key - l->distribution->first;
+    return __atomic_load_n(&l->words[at / WORD_BITS], __ATOMIC_RELAXED) >> at % WORD_BITS & 1;
+}
+
+pm_key pm_local_from(const struct pm_node *node, uint32_t distribution, pm_key key)
 {
     const struct pm_local *l = &node->local[distribution];
     uint64_t at = (key - l->distribution->first) / WORD_BITS, most = l->n_words + 1; /* the first one again: its low bits */
     uint64_t mask = ~UINT64_C(0) << (key - l->distribution->first) % WORD_BITS;
-    for (uint64_t i = 0; i < tries && i < most; i++) {
+    for (uint64_t i = 0; i < most; i++) {
         uint64_t word = __atomic_load_n(&l->words[at], __ATOMIC_RELAXED) & mask;
         if (word)
             return l->distribution->first + at * WORD_BITS + (uint64_t)__builtin_ctzll(word);

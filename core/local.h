@@ -20,9 +20,10 @@ static inline void pm_key_went(struct pm_node *node, pm_key key)
     if (node->local)
         pm_local_note(node, key, false);
 }
-/* The first key of the distribution's support, from `key` on and round, that can be read here, looking at no more than `tries`
- * times 64 keys; PM_KEY_NONE. */
-pm_key pm_local_from(const struct pm_node *node, uint32_t distribution, pm_key key, uint64_t tries);
+/* Can a key of the distribution's support be read here? */
+bool pm_local_has(const struct pm_node *node, uint32_t distribution, pm_key key);
+/* The first key of the support, from `key` on and round, that can be read here; PM_KEY_NONE if none can. */
+pm_key pm_local_from(const struct pm_node *node, uint32_t distribution, pm_key key);
 /* Can the key be read here now? Takes its latch. */
 bool pm_key_is_here(struct pm_node *node, pm_key key);
 

@@ -59,13 +59,13 @@ enum pm_sampling_scheme {
     PM_SAMPLING_POSTPONE,    /* the same, but a sample that is not here when its turn comes goes to the end of the pass, once, and
                                 the next one is taken, here or not; n at once are n after each other. Long-term: frequencies
                                 are right over whole passes, not at each place of one */
-    PM_SAMPLING_LOCAL,       /* drawn when pulled; if the key is not here, the next one of the support in key order, and round,
-                                that is. Not conform, unless all keys are here */
+    PM_SAMPLING_LOCAL,       /* drawn when pulled, again and again until the key is here; after `tries` draws the next one of the
+                                support in key order, and round, that is. Not conform, unless all keys are here */
 };
 struct pm_sampling {
     enum pm_sampling_scheme scheme;
     uint32_t group, reuse; /* REUSE, POSTPONE: samples per group; how often each is used */
-    uint64_t tries;        /* LOCAL: words of 64 keys that are looked at; then the drawn key is asked for, wherever it is */
+    uint64_t tries;        /* LOCAL: draws, at most; 0 counts as 1 */
 };
 
 /* Keys that every node has a replica of from the start, besides those of the hook `replicated`: of the workload's candidates

@@ -129,17 +129,29 @@ int64_t pm_prepare_sample(struct pm_worker *w, uint32_t distribution, size_t n, 
     return handle;
 }
 
-/* Where a drawn key is not here, the next one of the support that is. */
+/* Each node draws among the keys that it has. A key that all of them have would be drawn by all of them, so each takes it only
+ * once in so many times as there are nodes: over all nodes the keys keep their shares. */
+static bool is_taken(struct pm_worker *w, uint32_t distribution, pm_key key)
+{
+    const struct pm_node *node = w->ctx.node;
+    return pm_local_has(node, distribution, key) &&
+           (!pm_is_frequent(node, key) || pm_rng_below(&w->sample_rng, node->config.nodes) == 0);
+}
+
+/* Draws until one is here; after so many tries, the next key of the support that is. */
 static void draw_local(struct pm_worker *w, uint32_t distribution, pm_key *keys, size_t n)
 {
     const struct pm_node *node = w->ctx.node;
     uint64_t shifted = 0;
     draw_independent(w, distribution, keys, n);
     for (size_t i = 0; i < n; i++) {
-        pm_key near = pm_local_from(node, distribution, keys[i], node->traits.sampling.tries);
-        if (near == PM_KEY_NONE || near == keys[i])
+        pm_key key = keys[i];
+        for (uint64_t tries = node->traits.sampling.tries; tries > 1 && !is_taken(w, distribution, key); tries--)
+            draw_independent(w, distribution, &key, 1);
+        key = pm_local_from(node, distribution, key);
+        if (key == PM_KEY_NONE || key == keys[i])
             continue;
-        keys[i] = near;
+        keys[i] = key;
         shifted++;
     }
     if (!w->ctx.uncharged)

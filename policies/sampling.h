@@ -16,8 +16,8 @@
          .max = 1e6},                                                                                                    \
         {.name = "group", .type = PM_OPT_COUNT, .def = "250", .help = "reuse, postpone: samples drawn together",         \
          .min = 1, .max = 1e6},                                                                                          \
-        {.name = "tries", .type = PM_OPT_COUNT, .def = "1024", .min = 1, .max = 1e9,                                     \
-         .help = "local: how many times 64 keys are looked at before a sample is pulled remotely"}
+        {.name = "tries", .type = PM_OPT_COUNT, .def = "64", .min = 1, .max = 1e6,                                       \
+         .help = "local: draws until a key is here; then the next key that is"}
 
 static inline struct pm_sampling sampling_of(const struct pm_values *options)
 {

@@ -270,7 +270,7 @@ static int check_listed(struct pm_node *node, pm_key key, const struct pm_slot *
     for (uint32_t i = 0; node->local && i < model->n_distributions; i++) {
         if (pm_distribution_probability(model->distributions[i], key) <= 0)
             continue;
-        bool listed = pm_local_from(node, i, key, 1) == key;
+        bool listed = pm_local_has(node, i, key);
         if (listed != here)
             return broken(err, key, "is listed as readable here, and is", listed, here);
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Schemes of sampling, on the in-memory network, under a policy that moves keys: what each scheme draws is tested against
+/* Schemes of sampling, on the in-memory network, under policies that move keys: what each scheme draws is tested against
  * the conformity level that it claims, by chi-square tests whose results follow from the seeds; and what it does about keys
  * that are elsewhere. */
 #include <math.h>
@@ -17,7 +17,7 @@
 #include "tests/repeat.h"
 #include "tests/scenario.h"
 
-extern const struct pm_policy pm_policy_lapse;
+extern const struct pm_policy pm_policy_lapse, pm_policy_nups;
 
 enum { KEYS = 160, AHEAD_MAX = 8, HINTS_MAX = 4096 };
 
@@ -33,11 +33,14 @@ struct draws {
     uint32_t nodes, distribution, per_sample, ahead;
     bool mute;       /* the policy does nothing about hints: keys stay where they are */
     bool weighted;   /* TESTLOAD_UNIFORM is replaced: only keys divisible by 3 can be drawn */
+    bool away;       /* likewise: only keys whose homes are other nodes can */
+    const char *frequent; /* or NULL: options of nups, which is the policy then */
     const pm_key *brought; /* keys that move here before anything is drawn */
     uint32_t n_brought;
     uint32_t total;  /* samples, whole pulls */
     pm_key *keys;
     bool home[KEYS]; /* owned by node 0 at the start */
+    bool everywhere[KEYS]; /* replicated at all nodes */
     double share[KEYS];
     struct pm_counters counters;
     struct heard heard[HINTS_MAX];
@@ -48,9 +51,14 @@ static struct draws *running;
 
 /* ---- the policy and the model ------------------------------------------------------------------------ */
 
+static const struct pm_policy *base(void)
+{
+    return running->frequent ? &pm_policy_nups : &pm_policy_lapse;
+}
+
 static int init(struct pm_node *node, void *state, const struct pm_values *options, struct pm_traits *traits, struct pm_error *err)
 {
-    int code = pm_policy_lapse.init(node, state, options, traits, err);
+    int code = base()->init(node, state, options, traits, err);
     traits->sampling = running->sampling;
     return code;
 }
@@ -62,17 +70,17 @@ static void hint(struct pm_ctx *ctx, void *state, struct pm_worker *worker, cons
         running->heard[running->n_heard++] =
             (struct heard){.at = pm_worker_clock(worker), .start = start, .end = end, .n = n};
     if (!running->mute || start == PM_CLOCK_NOW)
-        pm_policy_lapse.hint(ctx, state, worker, keys, n, start, end);
+        base()->hint(ctx, state, worker, keys, n, start, end);
 }
 
-static struct pm_distribution thirds;
+static struct pm_distribution some;
 
-static int open_thirds(void *state, const struct pm_values *values, const struct pm_task *task, struct pm_model *model,
+static int open_some(void *state, const struct pm_values *values, const struct pm_task *task, struct pm_model *model,
                        struct pm_error *err)
 {
     int code = testload.open(state, values, task, model, err);
-    if (code == PM_OK && running->weighted)
-        model->distributions[TESTLOAD_UNIFORM] = &thirds;
+    if (code == PM_OK && (running->weighted || running->away))
+        model->distributions[TESTLOAD_UNIFORM] = &some;
     return code;
 }
 
@@ -106,6 +114,7 @@ static int draw_all(struct pm_worker *w, struct draws *d)
     pm_counters_subtract(&d->counters, &w->ctx.counters, &before);
     for (pm_key key = 0; key < KEYS; key++) {
         d->home[key] = pm_owner_at_start(w->ctx.node, key) == 0;
+        d->everywhere[key] = pm_is_frequent(w->ctx.node, key);
         d->share[key] = pm_distribution_probability(w->ctx.node->config.model->distributions[d->distribution], key);
     }
     return PM_OK;
@@ -120,22 +129,22 @@ static int work(struct pm_worker *w, void *arg)
 static void run(struct draws *d)
 {
     static const struct testload_shape shape = {.keys = KEYS, .length = 1};
-    struct pm_policy policy = pm_policy_lapse;
     struct pm_workload workload = testload;
     struct pm_error err = {0};
     struct testjob t;
     double weights[KEYS];
-    for (int i = 0; i < KEYS; i++)
-        weights[i] = i % 3 ? 0 : 1;
-    assert_int_equal(pm_distribution_weights(&thirds, 0, KEYS, weights, &err), PM_OK);
+    for (pm_key key = 0; key < KEYS; key++)
+        weights[key] = d->away ? pm_home_of(key, d->nodes) != 0 : key % 3 == 0;
+    assert_int_equal(pm_distribution_weights(&some, 0, KEYS, weights, &err), PM_OK);
     running = d;
+    struct pm_policy policy = *base();
     d->n_heard = 0;
     d->keys = realloc(d->keys, d->total * sizeof *d->keys);
     assert_non_null(d->keys);
     policy.init = init;
     policy.hint = hint;
-    workload.open = open_thirds;
-    assert_int_equal(testjob_init(&t, &policy, "", &shape, &err), PM_OK);
+    workload.open = open_some;
+    assert_int_equal(testjob_init(&t, &policy, d->frequent ? d->frequent : "", &shape, &err), PM_OK);
     testjob_cluster(&t, d->nodes, 1);
     t.job.workload = &workload;
     t.job.with_values = false;
@@ -146,7 +155,7 @@ static void run(struct draws *d)
         fail_msg("%s", err.text);
     assert_int_equal(d->counters.sample_reads, d->total);
     testjob_free(&t);
-    pm_distribution_free(&thirds);
+    pm_distribution_free(&some);
 }
 
 static void done(struct draws *d)
@@ -436,20 +445,36 @@ static void shift_shares(const struct draws *d, double *shares)
     }
 }
 
-/* Not conform: keys behind gaps are drawn in place of those that are elsewhere; all are here, and none with weight 0. */
-static void local_takes_the_next(void **state)
+/* What drawing until one is here makes of them; those that all nodes have count for what one of three takes. */
+static void restrict_shares(const struct draws *d, double *shares)
 {
-    (void)state;
+    double all = 0;
+    for (pm_key key = 0; key < KEYS; key++)
+        all += shares[key] = d->everywhere[key] ? d->share[key] / 3 : d->home[key] ? d->share[key] : 0;
+    for (pm_key key = 0; key < KEYS; key++)
+        shares[key] /= all;
+}
+
+static void count_keys(const struct draws *d, double *counts)
+{
+    memset(counts, 0, KEYS * sizeof *counts);
+    for (uint32_t i = 0; i < d->total; i++)
+        counts[d->keys[i]]++;
+}
+
+/* Not conform: all keys are here, none with weight 0; with one try keys behind gaps are drawn in place of those that are elsewhere,
+ * with many each in proportion to its share. */
+static void local_takes_what_is_here(uint64_t tries, void (*change)(const struct draws *d, double *shares))
+{
     for (uint32_t round = 0; round < 3; round++) {
-        struct draws d = local(3, 10, 20000);
-        double counts[KEYS] = {0}, shares[KEYS];
+        struct draws d = local(3, tries, 20000);
+        double counts[KEYS], shares[KEYS];
         uint64_t shifted = 0;
         d.distribution = round == 1 ? TESTLOAD_ZIPF : TESTLOAD_UNIFORM;
         d.weighted = round == 2;
         run(&d);
-        shift_shares(&d, shares);
-        for (uint32_t i = 0; i < d.total; i++)
-            counts[d.keys[i]]++;
+        change(&d, shares);
+        count_keys(&d, counts);
         assert_follows(counts, shares, KEYS);
         for (pm_key key = 0; key < KEYS; key++)
             shifted += counts[key] > 0 && !d.home[key];
@@ -459,6 +484,33 @@ static void local_takes_the_next(void **state)
         assert_true(d.counters.sample_shifted > d.total / 2);
         done(&d);
     }
+}
+
+static void local_takes_the_next(void **state)
+{
+    (void)state;
+    local_takes_what_is_here(1, shift_shares);
+}
+
+static void local_draws_again(void **state)
+{
+    (void)state;
+    local_takes_what_is_here(64, restrict_shares);
+}
+
+/* Of keys that every node has each node takes its part. */
+static void local_shares_replicated_keys(void **state)
+{
+    (void)state;
+    struct draws d = local(3, 64, 20000);
+    double counts[KEYS], shares[KEYS];
+    d.frequent = "replicate=40";
+    run(&d);
+    count_keys(&d, counts);
+    restrict_shares(&d, shares);
+    assert_follows(counts, shares, KEYS);
+    assert_int_equal(d.counters.sample_remote + d.counters.sample_queued, 0);
+    done(&d);
 }
 
 /* Where every key is here the draws are those that independent sampling makes. */
@@ -481,38 +533,31 @@ static void local_knows_what_moved(void **state)
     (void)state;
     struct draws d = local(3, 10, 2000);
     pm_key all[KEYS];
-    double counts[KEYS] = {0};
+    double counts[KEYS];
     for (pm_key key = 0; key < KEYS; key++)
         all[key] = key;
     d.brought = all;
     d.n_brought = KEYS;
     run(&d);
-    for (uint32_t i = 0; i < d.total; i++)
-        counts[d.keys[i]]++;
+    count_keys(&d, counts);
     assert_follows(counts, d.share, KEYS);
     assert_int_equal(d.counters.sample_shifted + d.counters.sample_remote, 0);
     done(&d);
 }
 
-/* With few tries a draw may find nothing that is here, and is asked for where it is. */
+/* Where no key is here, the one that was drawn is asked for. */
 static void local_gives_up(void **state)
 {
     (void)state;
-    struct draws d = local(3, 1, 2000), all = local(3, 4, 2000);
+    struct draws d = local(3, 4, 2000);
+    double counts[KEYS];
+    d.away = true;
     run(&d);
-    run(&all);
-    uint64_t behind = 0; /* draws behind the last local key of a word */
-    for (uint32_t i = 0; i < d.total; i++)
-        behind += !d.home[d.keys[i]];
-    for (pm_key key = 0; key < KEYS; key++) /* nothing is taken from the next word */
-        for (pm_key next = key; next < KEYS && next / 64 == key / 64 && !d.home[key]; next++)
-            for (uint32_t i = 0; i < d.total && d.home[next]; i++)
-                assert_true(d.keys[i] != key);
-    assert_true(behind > 0);
-    assert_int_equal(d.counters.sample_remote + d.counters.sample_queued, behind);
-    assert_int_equal(all.counters.sample_remote, 0);
+    count_keys(&d, counts);
+    assert_follows(counts, d.share, KEYS);
+    assert_int_equal(d.counters.sample_remote + d.counters.sample_queued, d.total);
+    assert_int_equal(d.counters.sample_shifted, 0);
     done(&d);
-    done(&all);
 }
 
 int main(int argc, char **argv)
@@ -527,6 +572,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(postpone_moves_absent_samples),
         cmocka_unit_test(postpone_is_long_term),
         cmocka_unit_test(local_takes_the_next),
+        cmocka_unit_test(local_draws_again),
+        cmocka_unit_test(local_shares_replicated_keys),
         cmocka_unit_test(local_conforms_when_all_is_here),
         cmocka_unit_test(local_knows_what_moved),
         cmocka_unit_test(local_gives_up),
