@@ -38,6 +38,15 @@ both() {
 both zipf:keys=2k,steps=150,sampling=0.5,write=0.3 lapse 3 2
 both mf:rows=300,cols=200,cells=5k,rank=4,order=blocks lapse 2 2
 both mf:rows=300,cols=200,cells=5k,rank=4 full 4 1
+# kge: samples of both sides, relations that a node localizes, steps that access the same keys again and again.
+graph=kge:entities=300,relations=10,triples=1000,dim=4,negatives=3
+both $graph,partition=relations lapse 3 2
+both $graph nups:replicate=20 3 2
+both $graph adaps 2 2
+both $graph,shared=1,batch=16,loss=softmax,model=rescal nups:replicate=20,sampling=postpone 2 2
+both $graph,update=score,partition=relations lapse 2 2
+both $graph,update=score nups:replicate=20,sampling=local 2 2
+both $graph,update=score adaps 3 1
 both lr:rows=2000,features=500 bounded:delay=1 2 2
 good trace describe first.trace && says '^first.trace: recorded from lr:.* under bounded:delay=1, 2 x 2 workers, seed 1$'
 
@@ -45,6 +54,26 @@ good trace describe first.trace && says '^first.trace: recorded from lr:.* under
 good run --db x.db --quiet --workload lr:rows=2000,features=500 --policy bounded:delay=1 --nodes 2 --workers 2
 is "digests with and without recording" \
     "$(sql x.db 'SELECT count(DISTINCT digest), count(DISTINCT config_hash), count(*) FROM run')" '1|1|2'
+
+# What kge accesses can be told from its triples: relation r has r + 1 of ten, and is accessed once for each of them, or once in
+# each of the 7 steps of a triple with 3 negatives per side; so are all objects together.
+awk 'BEGIN { for (i = 0; i < 60; i++) { r = int((sqrt(8 * (i % 10) + 1) - 1) / 2); printf "s%d\tr%d\to%d\n", i, r, i % 10 } }' \
+    >triples.txt
+for update in batch score; do
+    times=$([ $update = score ] && echo 7 || echo 1)
+    for policy in lapse nups:replicate=5 adaps; do
+        good trace record --output kge.trace --quiet --policy $policy --nodes 2 --workers 2 \
+            --workload kge:train=triples.txt,test=triples.txt,dim=4,negatives=3,update=$update,partition=relations
+        good trace export kge.trace
+        is "reads of the 4 relations, $update, $policy" \
+            "$(awk '$5 == "read" && $6 >= 70 { n[$6]++ } END { for (k = 70; k < 74; k++) print n[k] }' out | xargs)" \
+            "$((6 * times)) $((12 * times)) $((18 * times)) $((24 * times))"
+        is "samples, $update, $policy" "$(awk '$5 == "sample"' out | wc -l)" 360
+        is "keys localized, $update, $policy" "$(awk '$5 == "localize" && $6 >= 70' out | wc -l)" 4
+        is "pushes of what was read, $update, $policy" "$(awk '$5 == "push"' out | wc -l)" \
+            "$(awk '$5 == "read" || $5 == "sample"' out | wc -l)"
+    done
+done
 
 # Other clusters replay all of it, with and without barriers; single takes the whole.
 good trace record --output blocks.trace --quiet --workload mf:rows=300,cols=200,cells=5k,rank=4,order=blocks --nodes 2 --workers 2
@@ -75,14 +104,16 @@ good run --db x.db --quiet --workload trace:file=sim.trace,samples=drawn --nodes
 is "samples drawn anew" "$(sql x.db 'SELECT sum(sample_reads) FROM node_epoch')" 1200
 is "sum_error of samples drawn anew" "$(sql x.db 'SELECT sum(quality) FROM epoch')" 0.0
 
-# A million accesses take at most 4 MB: skewed ones, and the same without skew over more keys.
-for workload in zipf:steps=25k zipf:steps=25k,skew=0,keys=5M; do
-    good trace record --output million.trace --quiet --values none --policy single --workers 4 --workload $workload
-    good trace describe million.trace --json
-    is "$workload: accesses" "$(sql :memory: "SELECT json_extract(readfile('out'), '\$.accesses')")" 1000000
+# A million accesses take at most 4 MB: skewed ones, the same without skew over more keys, embeddings of a graph of 2,000 entities,
+# step by step, and of one of 4.8 million.
+for workload in zipf:steps=25k zipf:steps=25k,skew=0,keys=5M kge:triples=70k kge:triples=30k,update=score \
+    kge:preset=wikidata5m,triples=115k,negatives=3,update=batch; do
+    good trace record --output million.trace --values none --policy single --workers 4 --workload $workload
+    accesses=$(sed -n 's/^million.trace: \([0-9]*\) accesses .*/\1/p' out)
     bytes=$(wc -c <million.trace)
-    echo "$workload: $bytes bytes"
-    [ "$bytes" -le 4000000 ] || wrong "a million accesses of $workload take $bytes bytes"
+    echo "$workload: $accesses accesses, $bytes bytes"
+    [ "$accesses" -ge 1000000 ] || wrong "$workload has only $accesses accesses"
+    [ $((bytes / 4)) -le "$accesses" ] || wrong "$accesses accesses of $workload take $bytes bytes"
 done
 
 # Part of an epoch, or what a time budget leaves, is recorded as it was run.
@@ -117,6 +148,16 @@ good trace import stairs.txt --output stairs.trace --quiet --columns node,key &&
 for line in '^ *1 +1 +10.0 % +1.8 %$' '^ *4 +1 +10.0 % +7.3 %$' '^ *5 to 8 +4 +40.0 % +47.3 %$' '^ *9 to 10 +2 +20.0 % +34.5 %$'; do
     says "$line"
 done
+
+# nups replicates the keys that a trace accesses most: of 1,000 two that have a third of the accesses each, and that all but the
+# owner read as replicas.
+awk 'BEGIN { for (i = 0; i < 9000; i++) print i % 4, i % 3 < 2 ? i % 3 : 2 + i * 7 % 998 }' >skewed.txt
+good trace import skewed.txt --output skewed.trace --quiet --columns node,key
+rm -f x.db
+good run --db x.db --quiet --policy nups --workload trace:file=skewed.trace --nodes 4 --workers 1
+is "reads of replicas under nups, and all" "$(sql x.db 'SELECT sum(replica_reads),
+    sum(local_reads + replica_reads + remote_reads + queued_reads) FROM node_epoch')" '4500|9000'
+is "sum_error under nups" "$(sql x.db 'SELECT quality FROM epoch')" 0.0
 printf '5,3\n7,1\n' >ranges.csv
 good trace import ranges.csv --output ranges.trace --columns key,count && says '^ranges.trace: 4 accesses in 1 batches'
 

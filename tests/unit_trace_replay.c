@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@
 #include "workloads/trace_recorder.h"
 #include "workloads/trace_replay.h"
 
-extern const struct pm_workload pm_workload_zipf, pm_workload_mf, pm_workload_lr, pm_workload_trace;
+extern const struct pm_workload pm_workload_zipf, pm_workload_mf, pm_workload_kge, pm_workload_lr, pm_workload_trace;
 extern const struct pm_policy pm_policy_bounded;
 
 enum { KEYS_MAX = 4096 };
@@ -157,15 +158,23 @@ static void run_it(struct run *run, const char *path)
     testjob_free(&t);
 }
 
-static const char *const workloads[] = {
-    "zipf:keys=300,length=3,steps=15,sampling=0.4,write=0.6",
-    "mf:rows=60,cols=40,cells=600,rank=2,order=blocks",
+#define GRAPH "kge:entities=60,relations=5,triples=60,clusters=10,dim=4,negatives=3,partition=relations"
+
+static const struct {
+    const struct pm_workload *workload;
+    const char *specification;
+    bool samples;
+} recorded[] = {
+    {&pm_workload_zipf, "zipf:keys=300,length=3,steps=15,sampling=0.4,write=0.6", true},
+    {&pm_workload_mf, "mf:rows=60,cols=40,cells=600,rank=2,order=blocks", false},
+    {&pm_workload_kge, GRAPH ",batch=3,shared=1", true},
+    {&pm_workload_kge, GRAPH ",update=score", true},
 };
 
 static struct run recorded_run(const struct pm_policy *policy, size_t which)
 {
-    return (struct run){.policy = policy, .policy_options = "", .workload = which == 0 ? &pm_workload_zipf : &pm_workload_mf,
-                        .specification = workloads[which], .nodes = 2, .workers = 2, .epochs = 2};
+    return (struct run){.policy = policy, .policy_options = "", .workload = recorded[which].workload,
+                        .specification = recorded[which].specification, .nodes = 2, .workers = 2, .epochs = 2};
 }
 
 /* Under every policy: the run is what it is without recording; its trace has as many accesses as were counted; the
@@ -175,7 +184,7 @@ static void a_replay_has_the_same_accesses(void **state)
     (void)state;
     static struct counts first, second;
     for (const struct pm_policy *const *p = pm_registry_policies; *p != NULL; p++)
-        for (size_t which = 0; which < 2; which++) {
+        for (size_t which = 0; which < sizeof recorded / sizeof recorded[0]; which++) {
             char specification[700];
             struct run plain = recorded_run(*p, which), run = plain;
             run_it(&plain, NULL);
@@ -188,7 +197,7 @@ static void a_replay_has_the_same_accesses(void **state)
             counts_of(tracemaker_path(1), &second);
             assert_memory_equal(&first, &second, sizeof first);
             assert_true(replay.sum_error == 0 && replay.reads == run.reads && replay.pushed == run.pushed);
-            assert_true(replay.samples == 0 && (which == 1 || run.samples > 0));
+            assert_true(replay.samples == 0 && (run.samples > 0) == recorded[which].samples);
         }
     unlink(tracemaker_path(0));
     unlink(tracemaker_path(1));
@@ -371,6 +380,55 @@ static void options_change_what_they_say(void **state)
     unlink(tracemaker_path(0));
 }
 
+/* ---- how often ---- */
+
+/* What the workload expects of its first n keys, and of a part of them, which is the same. */
+static void expect(const char *options, const struct pm_task *task, uint64_t n, double *all)
+{
+    char specification[700];
+    struct store s;
+    double part[50];
+    snprintf(specification, sizeof specification, "trace:file=%s%s", tracemaker_path(0), options);
+    assert_int_equal(store_open(&s, &pm_workload_trace, specification, task, NULL), PM_OK);
+    s.workload->frequency(s.state, 0, n, all);
+    s.workload->frequency(s.state, 30, 50, part);
+    assert_memory_equal(part, all + 30, sizeof part);
+    store_close(&s);
+}
+
+/* Expected are the accesses of the whole replay: exactly those where samples are known, and where they are drawn anew direct
+ * ones exactly, and so many samples of each key as its share of those recorded. */
+static void frequencies_are_counted(void **state)
+{
+    (void)state;
+    enum { KEYS = 200 };
+    static struct seen direct, every;
+    struct tracemaker t = {.nodes = 2, .workers = 2, .epochs = 2, .keys = KEYS, .batches = 40, .seed = 7};
+    double all[KEYS], sum;
+    uint64_t passed;
+    tracemaker_write(&t, tracemaker_path(0));
+    for (uint32_t epochs = 1; epochs <= 4; epochs++) {
+        struct pm_task task = {.nodes = 3, .workers = 1, .epochs = epochs, .with_values = true};
+        double samples = 0, drawn = 0;
+        replay_in_store(tracemaker_path(0), "", &task, &every, &sum, &passed);
+        expect("", &task, KEYS, all);
+        for (pm_key key = 0; key < KEYS; key++)
+            assert_true(all[key] == (double)every.reads[key]);
+        replay_in_store(tracemaker_path(0), ",samples=drawn", &task, &direct, &sum, &passed);
+        expect(",samples=drawn", &task, KEYS, all);
+        for (pm_key key = 0; key < KEYS; key++) {
+            samples += (double)(every.reads[key] - direct.reads[key]);
+            drawn += all[key] - (double)direct.reads[key];
+            if (epochs % 2 == 0) /* shares are those of all recorded epochs together */
+                assert_true(fabs(all[key] - (double)every.reads[key]) < 1e-6);
+        }
+        assert_true(samples > 0 && fabs(samples - drawn) < 1e-6);
+    }
+    unlink(tracemaker_path(0));
+}
+
+/* ---- amounts of computation, refusals ---- */
+
 static void flops_of_first(const char *options, double expected)
 {
     char specification[700];
@@ -432,6 +490,7 @@ int main(void)
         cmocka_unit_test(any_number_of_workers_replays_all),
         cmocka_unit_test(nodes_keep_their_accesses),
         cmocka_unit_test(options_change_what_they_say),
+        cmocka_unit_test(frequencies_are_counted),
         cmocka_unit_test(computation_is_as_recorded_unless_given),
         cmocka_unit_test(bad_settings_are_refused),
     };

@@ -211,6 +211,50 @@ static int trace_workload_open(void *state, const struct pm_values *o, const str
     return rc;
 }
 
+/* ---- how often ---- */
+
+/* How often a recorded epoch is replayed. */
+static uint64_t times_of(const struct trace_state *s, uint32_t epoch)
+{
+    return epoch < s->task.epochs ? (s->task.epochs - epoch - 1) / s->file.epochs + 1 : 0;
+}
+
+/* `times` more for each key of the list that is among those asked about. */
+static void count(const struct trace_list *list, uint64_t times, pm_key first, uint64_t n, double *out)
+{
+    for (uint32_t i = 0; i < list->n; i++)
+        if (list->keys[i] >= first && list->keys[i] - first < n)
+            out[list->keys[i] - first] += (double)times;
+}
+
+/* Accesses of the whole replay; samples that are drawn anew count as often as they are expected to be. Reads the file again,
+ * so that a policy that does not ask costs no memory. It was read to its end a moment ago: what cannot be read now has been
+ * changed meanwhile, is counted no further, and stops the replay, too. */
+static void trace_frequency(const void *state, pm_key first, uint64_t n, double *out)
+{
+    const struct trace_state *s = state;
+    struct trace_cursor c = {0};
+    uint64_t drawn[TRACE_DISTRIBUTIONS_MAX] = {0};
+    for (uint64_t i = 0; i < n; i++)
+        out[i] = 0;
+    for (uint64_t i = 0; i < s->file.n_blocks; i = c.end) {
+        const struct trace_block_head *h = &s->file.blocks[i].head;
+        uint64_t times = times_of(s, h->epoch);
+        trace_seek(&c, &s->file, h->rank, h->epoch);
+        while (times > 0 && trace_next(&c, NULL) == 1) {
+            count(&c.batch.keys, times, first, n, out);
+            if (s->drawn)
+                drawn[s->place[c.batch.distribution]] += times * c.batch.samples.n;
+            else
+                count(&c.batch.samples, times, first, n, out);
+        }
+    }
+    trace_cursor_free(&c);
+    for (uint32_t d = 0; d < s->n_distributions; d++)
+        for (uint64_t i = 0; i < n; i++)
+            out[i] += (double)drawn[d] * pm_distribution_probability(&s->distributions[d], first + i);
+}
+
 /* ---- replay ---- */
 
 static void trace_end(const void *state, void *ws)
@@ -358,4 +402,5 @@ const struct pm_workload pm_workload_trace = {
     .compute = trace_compute,
     .flops = trace_flops,
     .evaluate = trace_evaluate,
+    .frequency = trace_frequency,
 };
