@@ -200,6 +200,9 @@ $(TEST_PROGRAMS) $(BENCH_PROGRAMS): %: %.o $(TEST_PARTS)
 -include $(patsubst %.o,%.d,$(LIB_OBJ) $(APP_OBJ) $(SIM_OBJ) $(TEST_HELPER_OBJ) $(BUILD)/cli/main.o)
 -include $(addsuffix .d,$(TEST_PROGRAMS) $(BENCH_PROGRAMS))
 
+# The part of the simulator that needs no SimGrid.
+$(BUILD)/tests/unit_sim_cost: $(BUILD)/sim/cost.o
+
 # ---- Running ------------------------------------------------------------------------------------
 
 # What scripts under tests/ and plots/ are told about this build.
@@ -216,11 +219,13 @@ check: packages-test
 bench: all $(BENCH_PROGRAMS)
 	@$(ENVIRONMENT) bash tests/bench/run.sh
 
-FUZZ_PROGRAMS := $(patsubst %,$(BUILD)/tests/%,proto_message proto_hostile unit_intent unit_option unit_spec unit_ratings \
-                 unit_libsvm unit_graph unit_trace unit_trace_text)
+# ONLY='unit_trace unit_ini' runs only these.
+ONLY ?= proto_message proto_hostile unit_intent unit_option unit_spec unit_ratings unit_libsvm unit_graph unit_kge unit_trace \
+        unit_trace_text unit_ini unit_sim_cost unit_results unit_sim_failures
+TIMES ?= 10
 
-fuzz: $(FUZZ_PROGRAMS)
-	@$(ENVIRONMENT) bash tests/fuzz.sh $(TIMES)
+fuzz: $(SIM) $(patsubst %,$(BUILD)/tests/%,$(ONLY))
+	@$(ENVIRONMENT) bash tests/fuzz.sh $(TIMES) $(ONLY)
 
 figures: all packages-demo
 	@mkdir -p figures
@@ -272,7 +277,7 @@ help:
 	    'make check      run every test and check; TESTS="unit_slots check_tidy" runs only these' \
 	    'make bench      measure against limits taken in the same run' \
 	    'make soak       random protocol events, EVENTS=100000000' \
-	    'make fuzz       damaged messages, texts and files, TIMES=10 as many as in the tests' \
+	    'make fuzz       damaged messages, texts and files: TIMES=10 is a million of each; ONLY="unit_trace unit_ini"' \
 	    'make mutants    break the protocol on purpose; every break must be noticed' \
 	    'make install    prefix=/usr/local DESTDIR=;  make uninstall undoes it' \
 	    'make clean      remove the build folder' \

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Configuration files: lines `name = value`; in a section [policy] or [workload] the names are that module's.
  */
-#include <errno.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/ini.h"
 #include "cli/options.h"
 #include "cli/specs.h"
 
@@ -34,42 +33,22 @@ static int on_pair(void *user, const char *section, const char *name, const char
     return r->code == PM_OK;
 }
 
-static int check_lines(FILE *file, const char *path, struct pm_error *err)
+int cli_config_parse(struct cli_args *args, const char *text, const char *path, struct pm_error *err)
 {
-    int line = 1, length = 0, c;
-    while ((c = getc(file)) != EOF) {
-        if (c == '\0')
-            return pm_error_set(err, PM_E_FILE, "%s:%d: a zero byte; not a configuration file", path, line);
-        if (c == '\n') {
-            line++;
-            length = 0;
-        } else if (++length > CLI_INI_LINE_MAX) {
-            return pm_error_set(err, PM_E_FILE, "%s:%d: line is longer than %d characters", path, line,
-                                CLI_INI_LINE_MAX);
-        }
-    }
-    return ferror(file) ? pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno)) : PM_OK;
+    struct reading reading = {args, path, err, PM_OK};
+    int line = 0;
+    int rc = cli_ini_parse(text, path, on_pair, &reading, &line, err);
+    return rc == PM_OK && reading.code != PM_OK ? pm_error_wrap(err, PM_E_FILE, "%s:%d", path, line) : rc;
 }
 
 int cli_config_read(struct cli_args *args, const char *path, struct pm_error *err)
 {
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno));
+    char *text = cli_read_text(path, err);
+    if (text == NULL)
+        return PM_E_FILE;
     args->config = path;
-    int rc = check_lines(file, path, err);
-    if (rc == PM_OK) {
-        struct reading reading = {args, path, err, PM_OK};
-        rewind(file);
-        int line = ini_parse_file(file, on_pair, &reading);
-        if (reading.code != PM_OK)
-            rc = pm_error_wrap(err, PM_E_FILE, "%s:%d", path, line);
-        else if (line != 0)
-            rc = pm_error_set(err, PM_E_FILE, "%s:%d: neither name = value nor [section]", path, line);
-    }
-    fclose(file);
-    if (rc != PM_OK && err != NULL)
-        err->code = rc;
+    int rc = cli_config_parse(args, text, path, err);
+    free(text);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 
 #include "cli/commands.h"
 #include "cli/execute.h"
+#include "cli/ini.h"
 #include "cli/plots.h"
 #include "cli/print.h"
 #include "results/hash.h"

@@ -10,9 +10,6 @@
 #include "core/error.h"
 #include "core/option.h"
 
-/* inih as Debian builds it cuts longer lines into pieces without a word. */
-enum { CLI_INI_LINE_MAX = 198 };
-
 /* Commands, as bits. */
 enum {
     CLI_RUN = 1,
@@ -95,6 +92,8 @@ int cli_args_add(struct cli_args *args, const char *name, const char *value, str
 
 /* Reads a configuration file (config.c). PM_OK, or PM_E_FILE with file and line. */
 int cli_config_read(struct cli_args *args, const char *path, struct pm_error *err);
+/* The same of its text. */
+int cli_config_parse(struct cli_args *args, const char *text, const char *path, struct pm_error *err);
 /* Prints the effective configuration, which reads back as the same one (config.c). PM_OK, PM_E_LIMIT. */
 int cli_config_dump(const struct cli_args *args, struct pm_error *err);
 

@@ -6,16 +6,16 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "cli/options.h"
+#include "cli/ini.h"
 #include "core/nearest.h"
 
 enum { NAMES_MAX = 256, PLACES = 3 };
+#define BLANKS " \t"
 
 /* The i-th place where figures may be. */
 static void place(int i, char *path, size_t size)
@@ -94,32 +94,6 @@ void cli_plots_list(bool verbose)
     cli_plots_visit(list_one, &verbose);
 }
 
-char *cli_read_text(const char *path, struct pm_error *err)
-{
-    FILE *file = fopen(path, "re");
-    char *text = NULL;
-    size_t size = 0;
-    if (file != NULL && getdelim(&text, &size, '\0', file) < 0 && ferror(file)) {
-        free(text);
-        text = NULL;
-    }
-    if (text == NULL)
-        pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno));
-    if (file != NULL)
-        fclose(file);
-    return text;
-}
-
-int cli_write_text(const char *path, const char *text, struct pm_error *err)
-{
-    FILE *file = fopen(path, "we");
-    if (file == NULL)
-        return pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno));
-    bool bad = fputs(text, file) < 0;
-    bad |= fclose(file) != 0;
-    return bad ? pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno)) : PM_OK;
-}
-
 static struct cli_plot_option *varied(struct cli_plot *plot, const char *name)
 {
     for (size_t i = 0; i < plot->n_options; i++)
@@ -128,11 +102,19 @@ static struct cli_plot_option *varied(struct cli_plot *plot, const char *name)
     return NULL;
 }
 
+static size_t words_of(const char *text)
+{
+    size_t n = 0;
+    for (text += strspn(text, BLANKS); *text != '\0'; text += strspn(text, BLANKS), n++)
+        text += strcspn(text, BLANKS);
+    return n;
+}
+
 /* More values of an option in [vary]. */
 static bool add_values(struct cli_plot_option *option, const char *value)
 {
     char *text;
-    if (asprintf(&text, "%s %s", option->text, value) < 0)
+    if (words_of(option->text) + words_of(value) > CLI_PLOT_VALUES_MAX || asprintf(&text, "%s %s", option->text, value) < 0)
         return false;
     free(option->text);
     option->text = text;
@@ -144,7 +126,7 @@ static bool add_option(struct cli_plot *plot, const char *name, const char *valu
     struct cli_plot_option *option = vary ? varied(plot, name) : NULL;
     if (option != NULL)
         return add_values(option, value);
-    if (plot->n_options == CLI_PLOT_OPTIONS_MAX)
+    if (plot->n_options == CLI_PLOT_OPTIONS_MAX || (vary && words_of(value) > CLI_PLOT_VALUES_MAX))
         return false;
     option = &plot->options[plot->n_options++];
     option->varies = vary;
@@ -154,26 +136,23 @@ static bool add_option(struct cli_plot *plot, const char *name, const char *valu
     return option->name != NULL && option->text != NULL && (policy == NULL || option->policy != NULL);
 }
 
-/* Cuts an option's text into its values. */
-static bool cut_values(struct cli_plot_option *option)
+/* Cuts an option's text into its values, of which there are not too many. */
+static void cut_values(struct cli_plot_option *option)
 {
     if (!option->varies) {
         option->values[option->n++] = option->text;
-        return true;
+        return;
     }
     char *rest = NULL;
-    for (char *word = strtok_r(option->text, " \t", &rest); word != NULL;
-         word = strtok_r(NULL, " \t", &rest)) {
-        if (option->n == CLI_PLOT_VALUES_MAX)
-            return false;
+    for (char *word = strtok_r(option->text, BLANKS, &rest); word != NULL; word = strtok_r(NULL, BLANKS, &rest))
         option->values[option->n++] = word;
-    }
-    return option->n > 0;
 }
 
 static int on_line(void *user, const char *section, const char *name, const char *value)
 {
     struct cli_plot *plot = user;
+    if (strcmp(section, "vary") == 0 && words_of(value) == 0)
+        return 0;
     if (strcmp(section, "options") == 0 || strcmp(section, "vary") == 0)
         return add_option(plot, name, value, section[0] == 'v', NULL);
     if (strncmp(section, "policy ", 7) == 0)
@@ -200,47 +179,38 @@ static char *read_part(const struct cli_plot *plot, const char *file, struct pm_
     return text;
 }
 
-/* The number of the first line that is too long, or 0. */
-static int long_line(const char *text)
+int cli_plot_parse(struct cli_plot *plot, const char *text, const char *path, struct pm_error *err)
 {
-    for (int line = 1; *text != '\0'; line++) {
-        size_t length = strcspn(text, "\n");
-        if (length > CLI_INI_LINE_MAX)
-            return line;
-        text += length + (text[length] != '\0');
-    }
-    return 0;
-}
-
-static int read_options(struct cli_plot *plot, const char *ini, struct pm_error *err)
-{
-    int line = long_line(ini);
-    if (line != 0)
-        return pm_error_set(err, PM_E_FILE, "%s/figure.ini:%d: line is longer than %d characters", plot->folder, line,
-                            CLI_INI_LINE_MAX);
-    line = ini_parse_string(ini, on_line, plot);
+    int line = 0;
+    int rc = cli_ini_parse(text, path, on_line, plot, &line, err);
+    if (rc != PM_OK)
+        return rc;
     if (line != 0)
         return pm_error_set(err, PM_E_FILE,
-                            "%s/figure.ini:%d: neither title, answers, nor a line of [options], [vary] or [policy NAME]",
-                            plot->folder, line);
+                            "%s:%d: neither title, answers, nor one of at most %d lines of [options], [vary] (1 to %d values) or "
+                            "[policy NAME]",
+                            path, line, CLI_PLOT_OPTIONS_MAX, CLI_PLOT_VALUES_MAX);
     for (size_t i = 0; i < plot->n_options; i++)
-        if (!cut_values(&plot->options[i]))
-            return pm_error_set(err, PM_E_FILE, "%s/figure.ini: \"%s\" has no values, or more than %d", plot->folder,
-                                plot->options[i].name, CLI_PLOT_VALUES_MAX);
-    return PM_OK;
+        cut_values(&plot->options[i]);
+    return plot->title != NULL ? PM_OK
+                               : pm_error_set(err, PM_E_FILE, "%s:%d: the file ends and has no title", path, cli_ini_end(text));
+}
+
+static int read_ini(struct cli_plot *plot, struct pm_error *err)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/figure.ini", plot->folder);
+    char *text = cli_read_text(path, err);
+    int rc = text != NULL ? cli_plot_parse(plot, text, path, err) : PM_E_FILE;
+    free(text);
+    return rc;
 }
 
 static int read_parts(struct cli_plot *plot, struct pm_error *err)
 {
-    char *ini = read_part(plot, "figure.ini", err);
-    if (ini == NULL)
-        return PM_E_FILE;
-    int rc = read_options(plot, ini, err);
-    free(ini);
+    int rc = read_ini(plot, err);
     if (rc != PM_OK)
         return rc;
-    if (plot->title == NULL)
-        return pm_error_set(err, PM_E_FILE, "%s/figure.ini: has no title", plot->folder);
     plot->query = read_part(plot, "query.sql", err);
     if (plot->query == NULL)
         return PM_E_FILE;

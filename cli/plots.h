@@ -41,6 +41,9 @@ void cli_plots_list(bool verbose);
  * PM_E_FILE. */
 int cli_plot_open(struct cli_plot *plot, const char *name, struct pm_error *err);
 void cli_plot_close(struct cli_plot *plot);
+/* Reads the text of a figure.ini into a plot that is all zero bytes or has a folder, to be closed also after an error. PM_OK, or
+ * PM_E_FILE with path and line. */
+int cli_plot_parse(struct cli_plot *plot, const char *text, const char *path, struct pm_error *err);
 /* Calls `visit` with the name of each figure, in the order of names. */
 void cli_plots_visit(void (*visit)(void *arg, const char *name), void *arg);
 
@@ -52,9 +55,5 @@ int cli_plot_write_data(const struct cli_plot *plot, struct results_db *db, cons
 /* Draws `script` (a file) with gnuplot after the commands `before`. PM_OK; PM_E_FILE when there is no
  * gnuplot; PM_E_REFUSED with what it said when it cannot draw that. */
 int cli_gnuplot(const char *before, const char *script, struct pm_error *err);
-
-/* Whole file as a text; NULL with err filled in. */
-char *cli_read_text(const char *path, struct pm_error *err);
-int cli_write_text(const char *path, const char *text, struct pm_error *err);
 
 #endif

@@ -11,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/execute.h"
 #include "cli/format.h"
+#include "cli/ini.h"
 #include "cli/plots.h"
 #include "cli/print.h"
 

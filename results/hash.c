@@ -3,11 +3,13 @@
 #include "results/hash.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "results/db.h"
@@ -71,29 +73,41 @@ uint64_t results_hash_finish(struct results_hash *hash)
     return result;
 }
 
-static int hash_stream(FILE *file, const char *path, uint64_t *out, struct pm_error *err)
+/* What is read here of anything but a regular file would be missing where it is used. */
+static int check_regular(int fd, const char *path, struct pm_error *err)
 {
     struct stat info;
-    if (fstat(fileno(file), &info) == 0 && S_ISDIR(info.st_mode))
-        return pm_error_set(err, PM_E_FILE, "%s: is a folder", path);
+    if (fstat(fd, &info) != 0)
+        return pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno));
+    if (S_ISREG(info.st_mode))
+        return PM_OK;
+    return pm_error_set(err, PM_E_FILE, "%s: %s", path, S_ISDIR(info.st_mode) ? "is a folder" : "not a regular file");
+}
+
+static int hash_bytes(int fd, const char *path, uint64_t *out, struct pm_error *err)
+{
     XXH3_state_t *state = values_start();
     if (state == NULL)
         return pm_error_set(err, PM_E_MEMORY, "%s: out of memory", path);
     char buffer[65536];
-    size_t n;
-    while ((n = fread(buffer, 1, sizeof buffer, file)) > 0)
-        XXH3_64bits_update(state, buffer, n);
+    ssize_t n;
+    while ((n = read(fd, buffer, sizeof buffer)) > 0 || (n < 0 && errno == EINTR))
+        if (n > 0)
+            XXH3_64bits_update(state, buffer, (size_t)n);
+    int rc = n < 0 ? pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno)) : PM_OK;
     *out = values_finish(state);
-    return ferror(file) ? pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno)) : PM_OK;
+    return rc;
 }
 
 int results_hash_file(const char *path, uint64_t *out, struct pm_error *err)
 {
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
         return pm_error_set(err, PM_E_FILE, "%s: %s", path, strerror(errno));
-    int rc = hash_stream(file, path, out, err);
-    fclose(file);
+    int rc = check_regular(fd, path, err);
+    if (rc == PM_OK)
+        rc = hash_bytes(fd, path, out, err);
+    close(fd);
     return rc;
 }
 

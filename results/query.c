@@ -68,6 +68,8 @@ int results_select(struct results_db *db, struct results_table *out, struct pm_e
     *out = (struct results_table){0};
     sqlite3_stmt *rows;
     int rc = results_prepare(db, &rows, err, sql, "");
+    if (rc == PM_OK && rows == NULL)
+        rc = pm_error_set(err, PM_E_FILE, "database %s: a query that is empty, or only comments", db->path);
     if (rc != PM_OK)
         return rc;
     va_list args;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_SIZE = 512 };
+enum { LINE_MOST = 512 };
 
 static const char *const kind_names[PM_CHARGES] = {
     [PM_CHARGE_LOCAL] = "local", [PM_CHARGE_SEND] = "send",     [PM_CHARGE_RECEIVE] = "receive",
@@ -94,27 +94,29 @@ static int parse_line(const char *path, unsigned line, char *text, struct sim_co
     return PM_OK;
 }
 
-static int read_lines(FILE *file, const char *path, struct sim_cost *cost, struct pm_error *err)
+int sim_cost_read_from(FILE *file, const char *path, struct sim_cost *cost, struct pm_error *err)
 {
-    char text[LINE_SIZE];
-    unsigned line = 0, seen = 0;
-    while (fgets(text, sizeof text, file) != NULL) {
-        line++;
-        size_t n = strlen(text);
-        if (n == sizeof text - 1 && text[n - 1] != '\n')
-            return refuse(err, path, line, "the line is too long");
-        text[strcspn(text, "#")] = '\0';
-        int rc = parse_line(path, line, text, cost, &seen, err);
-        if (rc != PM_OK)
-            return rc;
+    char *text = NULL;
+    size_t room = 0;
+    ssize_t n;
+    unsigned line = 1, seen = 0;
+    int rc = PM_OK;
+    *cost = (struct sim_cost){0};
+    for (; rc == PM_OK && (n = getline(&text, &room, file)) >= 0; line++) {
+        if (n > LINE_MOST || strlen(text) != (size_t)n) {
+            rc = refuse(err, path, line, "the line is too long or holds a zero byte");
+        } else {
+            text[strcspn(text, "#")] = '\0';
+            rc = parse_line(path, line, text, cost, &seen, err);
+        }
     }
-    if (ferror(file))
+    free(text);
+    if (rc == PM_OK && ferror(file))
         return pm_error_set(err, PM_E_FILE, "cost model '%s': %s", path, strerror(errno));
-    for (int k = 0; k < PM_CHARGES; k++)
+    for (int k = 0; k < PM_CHARGES && rc == PM_OK; k++)
         if (!(seen & (1u << k)))
-            return pm_error_set(err, PM_E_FILE, "cost model '%s': there is no line `%s`", path,
-                                kind_names[k]);
-    return PM_OK;
+            rc = pm_error_set(err, PM_E_FILE, "%s:%u: the file ends and has no line `%s`", path, line, kind_names[k]);
+    return rc;
 }
 
 int sim_cost_read(const char *path, struct sim_cost *cost, struct pm_error *err)
@@ -122,8 +124,7 @@ int sim_cost_read(const char *path, struct sim_cost *cost, struct pm_error *err)
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return pm_error_set(err, PM_E_FILE, "cost model '%s': %s", path, strerror(errno));
-    *cost = (struct sim_cost){0};
-    int rc = read_lines(file, path, cost, err);
+    int rc = sim_cost_read_from(file, path, cost, err);
     fclose(file);
     return rc;
 }

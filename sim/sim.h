@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <simgrid/actor.h>
 #include <simgrid/host.h>
@@ -49,6 +50,8 @@ struct sim_cost {
 void sim_cost_default(struct sim_cost *cost);
 /* Reads a file of lines `kind events_ns keys_ns bytes_ns`. PM_OK or PM_E_FILE with file and line. */
 int sim_cost_read(const char *path, struct sim_cost *cost, struct pm_error *err);
+/* The same from a file that is open and stays so; its path is for messages. */
+int sim_cost_read_from(FILE *file, const char *path, struct sim_cost *cost, struct pm_error *err);
 /* What the charges cost, in nanoseconds; sets them to zero. */
 double sim_cost_take(const struct sim_cost *cost, struct pm_charge charges[PM_CHARGES]);
 

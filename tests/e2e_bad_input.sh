@@ -61,9 +61,13 @@ printf 'policy = clasic\n' >c.ini
 bad 3 'c.ini: unknown policy "clasic"' run --config c.ini
 { printf 'nodes = 2\nname = '; printf '%0250d\n' 0; } >c.ini
 bad 3 'c.ini:2: line is longer than' run --config c.ini
+printf 'what\nnodez = 2\n' >c.ini
+bad 3 'c.ini:1: neither name = value nor \[section\]' run --config c.ini
+printf 'nodes = 2\n[policy\n' >c.ini
+bad 3 'c.ini:2: neither name = value nor \[section\]' run --config c.ini
+good run --config <(printf 'nodes = 3\n') --dump-config # nothing needs a file that can be read twice
+says '^nodes = 3$'
 bad 3 'nope.cost: No such file' run --cost nope.cost
-printf 'local 1 2\n' >short.cost
-bad 3 'short.cost:1' run "${tiny[@]}" --cost short.cost
 bad 3 'platform nope.xml: No such file' run --platform nope.xml
 echo '<platform' >broken.xml
 bad 3 'broken.xml' run "${tiny[@]}" --platform broken.xml
@@ -77,16 +81,90 @@ bad 3 '\./nope.so: No such file' run --policy ./nope.so
 head -c 2000 /dev/urandom >junk.so
 bad 3 'junk.so: ' run --policy ./junk.so
 bad 3 'junk.so: ' run --workload junk.so
-if [ "$("$PMLAB" list workloads | grep -c '^mf ')" = 1 ]; then
-    bad 3 'workload.train.: nope: No such file' run --workload mf:train=nope
-    bad 3 'is a folder' run --workload mf:train=.
-    : >empty
-    bad 3 'empty:1: ' run "${tiny[@]}" --workload mf:train=empty
-    printf '1\t2\t3\t881250949\n1\t3' >truncated
-    bad 3 'truncated:2: ' run "${tiny[@]}" --workload mf:train=truncated
-    printf '1\t2\t3\t881250949\nhello world\n' >garbage
-    bad 3 'garbage:2: ' run "${tiny[@]}" --workload mf:train=garbage
-fi
+
+# ---- whatever a file may be, for each reader: one line with the file, and the place in it ----
+mkdir folder
+mkfifo pipe
+: >empty
+printf '\n\n' >blank
+printf 'a\0b\n' >zero
+head -c 70000 /dev/zero | tr '\0' x >long
+echo 'hello world' >words
+# each FILE=PATTERN... -- ARGUMENT...: with @ for the file.
+each() {
+    local cases=()
+    while [ "$1" != -- ]; do cases+=("$1"); shift; done
+    shift
+    for case in "${cases[@]}"; do bad 3 "${case#*=}" "${@//@/${case%%=*}}"; done
+}
+data=('nope=option "workload\.[a-z]+": nope: No such file or directory' 'folder=option "workload\.[a-z]+": folder: is a folder'
+    'pipe=option "workload\.[a-z]+": pipe: not a regular file')
+text='1: holds a zero byte or is longer than [0-9]+ bytes: not a text file of'
+printf 'a\tis\tb\nc\tis' >cut
+each "${data[@]}" 'empty=empty:1: the file holds no triple' 'blank=blank:3: the file holds no triple' "zero=zero:$text triples" \
+    "long=long:$text triples" "words=words:1: 'hello world' is not 'subject TAB relation TAB object'" \
+    "cut=cut:2: 'c.is' is not 'subject TAB relation TAB object'" -- run "${tiny[@]:0:4}" --workload kge:train=@
+printf '1\t2\t3\t881250949\n1\t3' >cut
+printf '1::2::3::881250949\n1::3' >colons
+printf '%%%%MatrixMarket matrix coordinate real general\n3 3 2\n1 1 1\n' >matrix
+printf '%%%%MatrixMarket matrix array real general\n' >array
+each "${data[@]}" 'empty=empty:1: the file is empty' 'blank=blank:3: the file is empty' "zero=zero:$text ratings" \
+    "long=long:$text ratings" "words=words:1: 'hello world' begins no known format \(allowed: user TAB item TAB rating TAB time, " \
+    "cut=cut:2: '1.3' is not 'user TAB item TAB rating TAB time'" "colons=colons:2: '1::3' is not 'user::item::rating::time'" \
+    'matrix=matrix:4: the file ends after 1 of 2 entries' \
+    "array=array:1: '%%MatrixMarket matrix array .*\(allowed: %%MatrixMarket " \
+    -- run "${tiny[@]:0:4}" --workload mf:train=@
+printf '+1 1:2\n-1 3:' >cut
+each "${data[@]}" 'empty=empty:1: the file holds no example' 'blank=blank:3: the file holds no example' "zero=zero:$text examples" \
+    "long=long:1: 'x{40}' does not begin with a label" \
+    "words=words:1: 'hello world' does not begin with a label \(allowed: 0 and 1" \
+    "cut=cut:2: '3:' is not 'index:value' or 'index'" -- run "${tiny[@]:0:4}" --workload lr:train=@
+kge=kge:entities=20,relations=2,triples=100,test_triples=5,dim=2,clusters=2
+good run --quiet --db other.db --evaluate every --workload $kge,checkpoint=whole
+head -c 100 whole >cut
+{ head -c 52 whole; printf '\377\377\377\377'; tail -c +57 whole; } >nan
+none='byte 0: not a checkpoint of kge \(they begin with pmlabkg1; checkpoint=FILE writes one\)'
+each "${data[@]}" "empty=empty: $none" "zero=zero: $none" "words=words: $none" \
+    'cut=cut: byte 100: the file ends here, a checkpoint of [0-9]+ bytes is expected' \
+    'nan=nan: byte 52: a value that is no finite number' -- run "${tiny[@]:0:4}" --workload $kge,resume=@
+bad 3 'whole: byte 8: a checkpoint of another model or other training triples: dim=2, ' \
+    run --workload ${kge/dim=2/dim=4},resume=whole
+none='byte 0: not a trace of pmlab \(texts become one by pmlab trace import\)'
+good trace record --quiet --db other.db --output whole "${tiny[@]}"
+head -c 150 whole >cut
+traces=('empty=empty: byte 0: the file is empty' "blank=blank: $none" "zero=zero: $none" "long=long: $none" "words=words: $none"
+    'cut=cut: byte [0-9]+: ')
+each "${data[@]}" "${traces[@]}" -- run "${tiny[@]:0:4}" --workload trace:file=@
+for command in describe export; do
+    each 'nope=nope: cannot be opened: No such file' 'folder=folder: not a regular file' 'pipe=pipe: not a regular file' \
+        "${traces[@]}" -- trace $command @
+done
+printf '1,2\n3,' >cut
+each 'nope=nope: cannot be opened: No such file' 'folder=folder:1: cannot be read: Is a directory' \
+    'empty=empty:1: the file holds no access' 'blank=blank:3: the file holds no access' "zero=zero:$text accesses" \
+    "long=long:$text accesses" "words=words:1: 'hello world' is not 'node key': node has to be a whole number below 2\^64" \
+    "cut=cut:2: '3,' is not 'node key': key has to be" -- trace import @ --columns node,key --output none.trace
+each 'nope=nope: No such file' 'folder=folder: Is a directory' 'zero=zero:1: a zero byte; not a text file' \
+    'long=long:1: line is longer than 198 characters' 'words=words:1: neither name = value nor \[section\]' -- run --config @
+line='a line is `kind events_ns keys_ns bytes_ns`, kinds are local send'
+printf 'local 1 2 3\nsend 1' >cut
+each 'nope=nope: No such file' 'folder=folder: is a folder' 'pipe=pipe: not a regular file' \
+    'empty=empty:1: the file ends and has no line `local`' 'blank=blank:3: the file ends and has no line `local`' \
+    "zero=zero:1: the line is too long or holds a zero byte; $line" "long=long:1: the line is too long" \
+    "words=words:1: unknown kind of cost; $line" "cut=cut:2: three numbers are wanted; $line" -- run "${tiny[@]}" --cost @
+printf '<?xml version="1.0"?>\n<!DOCTYPE platform SYSTEM "https://simgrid.org/simgrid.dtd">\n<platform version="4.1">\n<zone' >cut
+each './nope=platform \./nope: No such file' './folder=\./folder: is a folder' './pipe=\./pipe: not a regular file' \
+    "./empty=platform file '\./empty': it is empty" './blank=Parse error at \./blank:3: ' './zero=Parse error at \./zero:1: ' \
+    './words=Parse error at \./words:1: ' './cut=Parse error at \./cut:[45]: ' -- run "${tiny[@]}" --platform @
+for i in 1 2 3 4 5; do mkdir figure$i; done
+mkdir figure1/figure.ini
+: >figure2/figure.ini
+printf 'title = a\n\0' >figure3/figure.ini
+printf 'title = a\n[vary' >figure4/figure.ini
+echo 'title = a' >figure5/figure.ini
+each './figure1=figure1/figure.ini: Is a directory' './figure2=figure2/figure.ini:1: the file ends and has no title' \
+    './figure3=figure3/figure.ini:2: a zero byte; not a text file' \
+    './figure4=figure4/figure.ini:2: neither name = value nor \[section\]' './figure5=figure5/query.sql: No such file' -- figure @
 
 # ---- databases: status 3, and they stay as they are, byte for byte ----
 sqlite3 foreign.db 'CREATE TABLE mine(x); INSERT INTO mine VALUES(1)'
@@ -131,6 +209,19 @@ as_nobody 'new.db: ' run "${tiny[@]}" --db new.db
 says 'finished'
 chmod 000 "$open"/pmlab.db
 as_nobody 'pmlab.db: Permission denied' show --db pmlab.db
+echo secret >"$open"/closed
+chmod 000 "$open"/closed
+mkdir "$open"/figure
+ln -s ../closed "$open"/figure/figure.ini
+for workload in kge:train mf:train lr:train trace:file kge:resume; do
+    as_nobody "option \"workload\.[a-z]+\": closed: Permission denied" run --workload $workload=closed
+done
+as_nobody 'closed: cannot be opened: Permission denied' trace describe closed
+as_nobody 'closed: cannot be opened: Permission denied' trace import closed --output "/tmp/${open##*/}.trace"
+as_nobody 'closed: Permission denied' run --config closed
+as_nobody 'option "cost": closed: Permission denied' run --cost closed
+as_nobody 'closed: Permission denied' run --platform ./closed
+as_nobody 'figure/figure.ini: Permission denied' figure ./figure
 
 # ---- a port taken: by a program that listens on some port and says which ----
 "${CC:-gcc}" -x c - -o listener <<'X' || wrong "the listener does not build"

@@ -57,13 +57,17 @@ bad 3 'mine/figure.ini:4' figure ./mine --db f.db
 sed -i 's/^\[option\]/[options]/; /^what/d' mine/figure.ini
 echo 'SELECT nowhere' >mine/query.sql
 bad 3 'figure mine: .*no such column: nowhere' figure ./mine --db f.db
+: >mine/query.sql
+bad 3 'figure mine: database f.db: a query that is empty, or only comments' figure ./mine --db f.db
+printf 'SELECT 1\n\0' >mine/query.sql
+bad 3 'mine/query.sql:2: a zero byte; not a text file' figure ./mine --db f.db
 cp plots/epoch_time/query.sql mine/
 echo 'plot nonsense nonsense' >mine/plot.gp
 bad 3 'gnuplot .*mine.gp' figure ./mine --db f.db
 sed 's/^nodes = .*/&  '"$(printf '%200s' '')"' 2/' own/figure.ini >mine/figure.ini
 bad 3 'mine/figure.ini:11: line is longer than 198 characters' figure ./mine --db f.db
 sed 's/^nodes = .*/nodes = /' own/figure.ini >mine/figure.ini
-bad 3 'mine/figure.ini: "nodes" has no values' figure ./mine --db f.db
+bad 3 'mine/figure.ini:11: neither title, answers, nor .* \[vary\] \(1 to 64 values\)' figure ./mine --db f.db
 cp own/figure.ini mine/
 printf '[options]\nnodez = 1\n' >>mine/figure.ini
 bad 3 'mine/figure.ini: unknown option --nodez' figure ./mine --db f.db

@@ -35,7 +35,7 @@ bad 3 "bad.tsv:3: '.*' is not 'subject TAB relation TAB object'" run --workload 
 bad 3 'none.tsv: No such file' run --workload kge:train=none.tsv
 : >empty.tsv
 bad 3 'empty.tsv:1: the file holds no triple' run --workload kge:train=empty.tsv
-bad 3 'train.tsv: is no checkpoint of kge' run --workload kge:train=train.tsv,test=test.tsv,resume=train.tsv
+bad 3 'train.tsv: byte 0: not a checkpoint of kge' run --workload kge:train=train.tsv,test=test.tsv,resume=train.tsv
 bad 2 'dim=7 with model=complex' run --workload kge:dim=7
 bad 2 'model.*complex' run --workload kge:model=complexx
 bad 2 'export= needs values' run --values none --workload kge:export=x

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "tests/damage.h"
+#include "tests/repeat.h"
 #include "tests/workload_store.h"
 #include "workloads/kge.h"
 
@@ -467,7 +469,91 @@ static void known_candidates_are_found(void **state)
     kge_filter_free(&heads);
 }
 
-int main(void)
+/* ---- checkpoints ---- */
+
+static int read_damaged(void *arg, uint8_t *bytes, size_t n, struct pm_error *err)
+{
+    struct kge_state *s = arg;
+    FILE *file = damage_file(bytes, n);
+    int rc = kge_resume_from(s, file, DAMAGE_PATH, err);
+    fclose(file);
+    for (uint64_t i = 0; i < 7 * s->length && rc == PM_OK; i++)
+        assert_true(isfinite(s->resumed[i]) && (i % s->length < s->dims || s->resumed[i] >= 0));
+    free(s->resumed);
+    s->resumed = NULL;
+    return rc;
+}
+
+struct checkpoint {
+    struct kge_header header;
+    float values[7][4];
+};
+
+/* Opens a workload, and makes a checkpoint of its model. */
+static struct checkpoint begin_with_checkpoint(struct store *s)
+{
+    struct checkpoint c = {.header = {.magic = "pmlabkg1", .dims = 2, .epochs = 3, .n_entities = 5, .n_relations = 2}};
+    for (int i = 0; i < 28; i++)
+        c.values[i / 4][i % 4] = (i % 4 < 2 ? i % 3 - 1.0f : 2.0f) / 8;
+    open_or_fail(s, "kge:entities=5,relations=2,triples=6,clusters=1,test_triples=1,valid_triples=1,dim=2", &alone);
+    c.header.graph = kge_header(s->state, 0).graph;
+    return c;
+}
+
+/* Reads n bytes; "" or how it is refused. */
+static const char *read_checkpoint(struct store *s, const struct checkpoint *c, size_t n)
+{
+    static struct pm_error err;
+    uint8_t bytes[sizeof *c + 1] = {0};
+    memcpy(bytes, c, sizeof *c);
+    err = (struct pm_error){0};
+    int rc = read_damaged(s->state, bytes, n, &err);
+    assert_int_equal(rc, err.code);
+    return err.text;
+}
+
+static void checkpoints_are_checked(void **state)
+{
+    (void)state;
+    struct store s;
+    struct checkpoint good = begin_with_checkpoint(&s), bad = good;
+    assert_string_equal(read_checkpoint(&s, &good, sizeof good), "");
+    assert_int_equal(((struct kge_state *)s.state)->epochs_before, 3);
+#define AT(byte) DAMAGE_PATH ": byte " #byte ": "
+    static const char begins[] = AT(0) "not a checkpoint of kge (they begin with pmlabkg1; checkpoint=FILE writes one)";
+    assert_string_equal(read_checkpoint(&s, &good, 0), begins);
+    assert_string_equal(read_checkpoint(&s, &good, 7), begins);
+    assert_string_equal(read_checkpoint(&s, &good, 47), AT(47) "the file ends here, within the head of a checkpoint");
+    assert_string_equal(read_checkpoint(&s, &good, 150), AT(150) "the file ends here, a checkpoint of 160 bytes is expected");
+    assert_string_equal(read_checkpoint(&s, &good, 161), AT(160) "bytes behind the last value");
+    bad.header.graph++;
+    assert_string_equal(read_checkpoint(&s, &bad, sizeof bad),
+                        AT(8) "a checkpoint of another model or other training triples: dim=2, 5 entities, 2 relations "
+                              "(here: dim=2, 5, 2)");
+    bad = good;
+    bad.values[1][3] = -1;
+    static const char wrong[] = AT(76) "a value that is no finite number, or a sum of squares below 0";
+    assert_string_equal(read_checkpoint(&s, &bad, sizeof bad), wrong);
+    bad.values[1][3] = INFINITY;
+    assert_string_equal(read_checkpoint(&s, &bad, sizeof bad), wrong);
+#undef AT
+    store_close(&s);
+}
+
+/* Read as finite values, or refused with the byte. */
+static void damaged_checkpoints_are_read_or_refused(void **state)
+{
+    (void)state;
+    struct store s;
+    const struct checkpoint good = begin_with_checkpoint(&s);
+    const struct damage_input input = {&good, sizeof good};
+    const struct damage damage = {"damaged_checkpoints_are_read_or_refused", &input, 1, "\x01\x80\xff\x7f", DAMAGE_PATH ": byte ",
+                                  read_damaged, s.state};
+    damage_run(&damage, 30000);
+    store_close(&s);
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contradictions_are_refused),
@@ -479,6 +565,8 @@ int main(void)
         cmocka_unit_test(gradients_against_finite_differences),
         cmocka_unit_test(steps_of_a_batch_build_on_each_other),
         cmocka_unit_test(known_candidates_are_found),
+        cmocka_unit_test(checkpoints_are_checked),
+        cmocka_unit_test(damaged_checkpoints_are_read_or_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return repeat_main(argc, argv, "unit_kge", tests, sizeof tests / sizeof tests[0]);
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/rng.h"
+#include "tests/damage.h"
 #include "tests/repeat.h"
 #include "tests/workload_store.h"
 #include "workloads/libsvm.h"
@@ -180,42 +181,30 @@ static void missing_files_and_limits(void **state)
     assert_non_null(strstr(err.text, ":2: feature 7 is too large (allowed: at most 6)"));
 }
 
-static char random_byte(struct pm_rng *rng)
+static int read_damaged(void *arg, uint8_t *bytes, size_t n, struct pm_error *err)
 {
-    static const char letters[] = "0123456789 \t\r\n:.-+e#";
-    uint64_t at = pm_rng_below(rng, sizeof letters);
-    return at + 1 < sizeof letters ? letters[at] : (char)pm_rng_below(rng, 256);
+    (void)arg;
+    struct examples list = {0};
+    FILE *file = damage_file(bytes, n);
+    int rc = libsvm_read_from(file, DAMAGE_PATH, &list, err);
+    fclose(file);
+    for (uint64_t row = 0; row < list.n_rows; row++)
+        for (uint64_t i = list.starts[row]; i < list.starts[row + 1]; i++)
+            assert_true(list.features[i] < list.n_features && isfinite(value_of(&list, i)) &&
+                        (i == list.starts[row] || list.features[i - 1] < list.features[i]));
+    examples_free(&list);
+    return rc;
 }
 
-/* A good file with a few bytes changed: read as a list that fits its own sizes, or refused in one line. */
+/* Read as a list that fits its own sizes, or refused with the line. */
 static void damaged_files_are_read_or_refused(void **state)
 {
     (void)state;
-    static const char good[] = "+1 1:0.5 3:1 17\n-1 7:-2.5e1 # none\n+1 4:1\n-1 2:3 5:8\n";
-    uint64_t seed = repeat_number("PM_SEED", 1), rounds = repeat_number("ROUNDS", 3000), accepted = 0;
-    struct pm_rng rng;
-    pm_rng_init(&rng, "unit_libsvm", seed, 0, 0);
-    repeat_note(seed, "", "damaged_files_are_read_or_refused");
-    for (uint64_t round = 0; round < rounds; round++) {
-        char text[sizeof good];
-        struct examples list = {0};
-        struct pm_error err = {0};
-        memcpy(text, good, sizeof good);
-        for (uint64_t times = 1 + pm_rng_below(&rng, 3); times > 0; times--)
-            text[pm_rng_below(&rng, sizeof good - 1)] = random_byte(&rng);
-        int rc = read_text(text, sizeof good - 1, &list, &err);
-        accepted += rc == PM_OK;
-        for (uint64_t row = 0; row < list.n_rows && rc == PM_OK; row++)
-            for (uint64_t i = list.starts[row]; i < list.starts[row + 1]; i++)
-                assert_true(list.features[i] < list.n_features && isfinite(value_of(&list, i)) &&
-                            (i == list.starts[row] || list.features[i - 1] < list.features[i]));
-        if (rc != PM_OK && (rc != PM_E_FILE || !*err.text || strchr(err.text, '\n'))) {
-            repeat_line(err.text, seed, "", "damaged_files_are_read_or_refused");
-            fail_msg("round %d: code %d", (int)round, rc);
-        }
-        examples_free(&list);
-    }
-    assert_in_range(accepted, rounds / 20, rounds - rounds / 20);
+    static const char text[] = "+1 1:0.5 3:1 17\n-1 7:-2.5e1 # none\n+1 4:1\n-1 2:3 5:8\n", other[] = "0 0:1 9:2\n1\n1 2 3\n";
+    static const struct damage_input good[] = {{text, sizeof text - 1}, {other, sizeof other - 1}};
+    static const struct damage damage = {"damaged_files_are_read_or_refused", good, 2, "0123456789 \t\r\n:.-+e#",
+                                         DAMAGE_PATH ":", read_damaged, NULL};
+    damage_run(&damage, 30000);
 }
 
 static void some_examples_are_held_out(void **state)

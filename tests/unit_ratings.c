@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/distribution.h"
+#include "tests/damage.h"
 #include "tests/repeat.h"
 #include "tests/workload_store.h"
 #include "workloads/ratings.h"
@@ -151,55 +152,31 @@ static void zero_bytes_and_endless_lines_are_refused(void **state)
     free(endless);
 }
 
-static char random_byte(struct pm_rng *rng)
+static int read_damaged(void *arg, uint8_t *bytes, size_t n, struct pm_error *err)
 {
-    static const char letters[] = "0123456789 \t\r\n:.-+e%";
-    uint64_t at = pm_rng_below(rng, sizeof letters);
-    return at + 1 < sizeof letters ? letters[at] : (char)pm_rng_below(rng, 256);
+    (void)arg;
+    struct ratings list = {0};
+    FILE *file = damage_file(bytes, n);
+    int rc = ratings_read_from(file, DAMAGE_PATH, &list, err);
+    fclose(file);
+    for (uint64_t i = 0; i < list.n; i++)
+        assert_true(list.cells[i].row < list.rows && list.cells[i].column < list.columns);
+    ratings_free(&list);
+    return rc;
 }
 
-/* Good files with a few bytes changed, taken out or put in: read as a list that fits its own sizes, or refused in one
- * line. */
+/* Read as a list that fits its own sizes, or refused with the line. */
 static void damaged_files_are_read_or_refused(void **state)
 {
     (void)state;
-    static const char *const good[] = {
-        "1\t2\t5\t874965758\n3\t1\t3.5\t874965759\n", "1::2::5::978300760\n3::1::3.5::978302109\n",
-        "%%MatrixMarket matrix coordinate real general\n% more\n3 2 2\n1 2 5\n3 1 3.5\n"};
-    uint64_t seed = repeat_number("PM_SEED", 1), rounds = repeat_number("ROUNDS", 3000), accepted = 0;
-    struct pm_rng rng;
-    pm_rng_init(&rng, "unit_ratings", seed, 0, 0);
-    repeat_note(seed, "", "damaged_files_are_read_or_refused");
-    for (uint64_t round = 0; round < rounds; round++) {
-        char text[256];
-        struct ratings list = {0};
-        struct pm_error err = {0};
-        size_t n = (size_t)snprintf(text, sizeof text, "%s", good[round % 3]);
-        for (uint64_t times = 1 + pm_rng_below(&rng, 3); times > 0; times--) {
-            size_t at = pm_rng_below(&rng, n), rest = n - at - 1;
-            uint64_t how = pm_rng_below(&rng, 3);
-            if (how == 0) {
-                memmove(text + at, text + at + 1, rest);
-                n--;
-                continue;
-            }
-            if (how == 1) {
-                memmove(text + at + 1, text + at, rest + 1);
-                n++;
-            }
-            text[at] = random_byte(&rng);
-        }
-        int rc = read_text(text, n, &list, &err);
-        accepted += rc == PM_OK;
-        for (uint64_t i = 0; i < list.n && rc == PM_OK; i++)
-            assert_true(list.cells[i].row < list.rows && list.cells[i].column < list.columns);
-        if (rc != PM_OK && (!*err.text || strchr(err.text, '\n'))) {
-            repeat_line(err.text, seed, "", "damaged_files_are_read_or_refused");
-            fail_msg("round %d: code %d", (int)round, rc);
-        }
-        ratings_free(&list);
-    }
-    assert_in_range(accepted, rounds / 20, rounds - rounds / 20);
+#define TEXT(text) {text, sizeof(text) - 1}
+    static const struct damage_input good[] = {
+        TEXT("1\t2\t5\t874965758\n3\t1\t3.5\t874965759\n"), TEXT("1::2::5::978300760\n3::1::3.5::978302109\n"),
+        TEXT("%%MatrixMarket matrix coordinate real general\n% more\n3 2 2\n1 2 5\n3 1 3.5\n")};
+#undef TEXT
+    static const struct damage damage = {"damaged_files_are_read_or_refused", good, 3, "0123456789 \t\r\n:.-+e%",
+                                         DAMAGE_PATH ":", read_damaged, NULL};
+    damage_run(&damage, 30000);
 }
 
 static void missing_files_and_folders_are_refused(void **state)

@@ -15,6 +15,8 @@
 #include "results/hash.h"
 #include "results/query.h"
 #include "results/recorder.h"
+#include "tests/damage.h"
+#include "tests/repeat.h"
 
 static char folder[256], path[300];
 
@@ -427,6 +429,21 @@ static void layouts_that_are_refused(void **state)
     assert_non_null(strstr(err.text, "not made by pmlab, left as it is"));
 }
 
+static void queries_without_a_statement(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {"", " \n", "-- nothing\n"};
+    struct results_db db;
+    struct results_table t;
+    struct pm_error err = {0};
+    assert_int_equal(results_open(path, RESULTS_WRITE, &db, &err), PM_OK);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(results_select(&db, &t, &err, queries[i], ""), PM_E_FILE);
+        assert_non_null(strstr(err.text, "x.db: a query that is empty, or only comments"));
+    }
+    results_close(&db);
+}
+
 static void hashes(void **state)
 {
     (void)state;
@@ -447,9 +464,55 @@ static void hashes(void **state)
     assert_int_equal(results_hash_file("/nonexistent", &hash, &err), PM_E_FILE);
     assert_string_equal(err.text, "/nonexistent: No such file or directory");
     assert_int_equal(results_hash_file("/", &hash, &err), PM_E_FILE);
+    assert_string_equal(err.text, "/: is a folder");
+    assert_int_equal(results_hash_file("/dev/null", &hash, &err), PM_E_FILE); /* nor a pipe, which could be read once */
+    assert_string_equal(err.text, "/dev/null: not a regular file");
 }
 
-int main(void)
+/* ---- damage ---- */
+
+/* All that is asked of a database about its runs; only a run that is not there any more is no matter of the file. */
+static int read_damaged(void *arg, uint8_t *bytes, size_t n, struct pm_error *err)
+{
+    (void)arg;
+    struct results_db db;
+    struct results_table t;
+    char *json = NULL;
+    damage_write(path, bytes, n);
+    int rc = results_open(path, RESULTS_READ, &db, err);
+    if (rc != PM_OK)
+        return rc;
+    rc = results_list_runs(&db, &t, err);
+    if (rc == PM_OK) {
+        results_table_free(&t);
+        rc = results_summary(&db, 1, &t, err);
+    }
+    if (rc == PM_OK) {
+        results_table_free(&t);
+        rc = results_json_run(&db, 1, &json, err);
+    }
+    free(json);
+    results_close(&db);
+    return rc == PM_E_OPTION ? PM_OK : rc;
+}
+
+/* Read, or refused in a line. */
+static void damaged_databases_are_read_or_refused(void **state)
+{
+    (void)state;
+    whole_run("classic", 2, 2000000000);
+    change("PRAGMA journal_mode = DELETE");
+    FILE *file = fopen(path, "r");
+    static uint8_t bytes[1 << 19];
+    assert_non_null(file);
+    const struct damage_input good = {bytes, fread(bytes, 1, sizeof bytes, file)};
+    assert_true(good.n < sizeof bytes && fclose(file) == 0);
+    const struct damage damage = {"damaged_databases_are_read_or_refused", &good, 1, "\x01\x05\x0d\x7f\xff(),", NULL,
+                                  read_damaged, NULL};
+    damage_run(&damage, 100);
+}
+
+int main(int argc, char **argv)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
@@ -464,6 +527,8 @@ int main(void)
         TEST(earlier_layouts),
         TEST(layouts_that_are_refused),
         TEST(hashes),
+        TEST(queries_without_a_statement),
+        TEST(damaged_databases_are_read_or_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return repeat_main(argc, argv, "unit_results", tests, sizeof tests / sizeof tests[0]);
 }

@@ -17,6 +17,7 @@
 
 #include "core/internal.h"
 #include "core/pm.h"
+#include "tests/damage.h"
 #include "tests/repeat.h"
 #include "tests/simtest.h"
 
@@ -103,6 +104,30 @@ static void platform_files(void **state)
         expect_option("platform", file_with(rows[i].text), rows[i].code, rows[i].words);
 }
 
+static int read_damaged(void *arg, uint8_t *bytes, size_t n, struct pm_error *err)
+{
+    (void)arg;
+    struct simtest s;
+    const char *path = file_with("");
+    damage_write(path, bytes, n);
+    simtest_init(&s, 64, 4, nothing, "platform", path, NULL);
+    int rc = simtest_run(&s);
+    *err = s.err;
+    simtest_free(&s);
+    return rc == PM_E_OPTION ? PM_OK : rc; /* too few hosts are no matter of the file */
+}
+
+/* SimGrid's reader, in a process for each: used, or refused in a line. */
+static void damaged_platforms_are_used_or_refused(void **state)
+{
+    (void)state;
+    static const char text[] = TWO_HOSTS("Full") ROUTE TAIL;
+    static const struct damage_input good = {text, sizeof text - 1};
+    static const struct damage damage = {"damaged_platforms_are_used_or_refused", &good, 1, "0123456789\"\"<>/= \nsf", NULL,
+                                         read_damaged, NULL};
+    damage_run(&damage, 20);
+}
+
 static void platforms_that_are_no_files(void **state)
 {
     (void)state;
@@ -156,8 +181,8 @@ static void cost_models(void **state)
         const char *words;
     } rows[] = {
         {"local 1 2.5 3e-1 # fine\n" COST_REST, PM_OK, ""},
-        {"", PM_E_FILE, "there is no line `local`"},
-        {COST_REST, PM_E_FILE, "there is no line `local`"},
+        {"", PM_E_FILE, "the file ends and has no line `local`"},
+        {COST_REST, PM_E_FILE, "the file ends and has no line `local`"},
         {"# one\nlokal 1 2 3\n", PM_E_FILE, "given.xml:2: unknown kind"},
         {"local 1 2\n", PM_E_FILE, "given.xml:1: three numbers"},
         {"local 1 2 3 4\n", PM_E_FILE, "given.xml:1: more than three"},
@@ -269,6 +294,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(platform_files),
         cmocka_unit_test(platforms_that_are_no_files),
+        cmocka_unit_test(damaged_platforms_are_used_or_refused),
         cmocka_unit_test(settings_of_simgrid),
         cmocka_unit_test(speeds_and_slow_steps),
         cmocka_unit_test(cost_models),

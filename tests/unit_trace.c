@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/damage.h"
 #include "tests/repeat.h"
 #include "tests/tracemaker.h"
 #include "workloads/keymap.h"
@@ -278,39 +279,30 @@ static int use_all(void *arg, uint32_t rank, uint32_t epoch, const struct trace_
     return PM_OK;
 }
 
-/* Damage that comes with right checksums: a file within its own bounds, or refused in one line. */
+static int read_sealed(void *arg, uint8_t *bytes, size_t n, struct pm_error *err)
+{
+    struct trace_file f;
+    tracemaker_seal(bytes, n);
+    int rc = trace_open_bytes(bytes, n, DAMAGE_PATH, &f, use_all, arg, err);
+    if (rc == PM_OK)
+        trace_close(&f);
+    return rc;
+}
+
+/* Damage that comes with right checksums: a file within its own bounds, or refused with the byte. */
 static void sealed_damage_is_read_or_refused(void **state)
 {
     (void)state;
-    uint64_t seed = repeat_number("PM_SEED", 1), rounds = repeat_number("ROUNDS", 10000), accepted = 0, sum = 0;
-    struct pm_rng rng;
-    size_t n;
+    static const char letters[] = {1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64, (char)255, 0};
+    uint64_t sum = 0;
+    struct damage_input good;
     tracemaker_write(&small, tracemaker_path(0));
-    uint8_t *good = tracemaker_bytes(tracemaker_path(0), &n), *bytes = malloc(n);
+    uint8_t *bytes = tracemaker_bytes(tracemaker_path(0), &good.n);
+    good.bytes = bytes;
     unlink(tracemaker_path(0));
-    pm_rng_init(&rng, "unit_trace.sealed", seed, 0, 0);
-    repeat_note(seed, "", "sealed_damage_is_read_or_refused");
-    for (uint64_t round = 0; round < rounds; round++) {
-        struct trace_file f;
-        struct pm_error err = {0};
-        memcpy(bytes, good, n);
-        for (uint64_t times = 1 + pm_rng_below(&rng, 3); times > 0; times--)
-            bytes[pm_rng_below(&rng, 8) ? pm_rng_below(&rng, n) : pm_rng_below(&rng, TRACE_HEAD_BYTES)] =
-                (uint8_t)(pm_rng_below(&rng, 2) ? pm_rng_below(&rng, 8) : pm_rng_below(&rng, 256));
-        size_t kept = pm_rng_below(&rng, 16) ? n : pm_rng_below(&rng, n);
-        tracemaker_seal(bytes, kept);
-        int rc = visit_bytes(bytes, kept, &f, use_all, &sum, &err);
-        accepted += rc == PM_OK;
-        if (rc == PM_OK)
-            trace_close(&f);
-        if (rc != PM_OK && (rc != PM_E_FILE || !strstr(err.text, ": byte "))) {
-            repeat_line(err.text, seed, "", "sealed_damage_is_read_or_refused");
-            fail_msg("round %d: code %d", (int)round, rc);
-        }
-    }
-    free(good);
+    const struct damage damage = {"sealed_damage_is_read_or_refused", &good, 1, letters, DAMAGE_PATH ": byte ", read_sealed, &sum};
+    damage_run(&damage, 30000);
     free(bytes);
-    assert_in_range(accepted, rounds / 50, rounds - rounds / 20);
 }
 
 static void foreign_files_are_refused(void **state)

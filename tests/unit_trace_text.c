@@ -7,11 +7,13 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/damage.h"
 #include "tests/repeat.h"
 #include "tests/tracemaker.h"
 #include "tests/workload_store.h"
@@ -227,40 +229,35 @@ static void columns_are_checked(void **state)
     assert_true(t.n_columns == 6 && t.columns[0] == TRACE_SKIP && t.columns[3] == TRACE_KEY && t.columns[5] == TRACE_COUNT);
 }
 
-static char random_byte(struct pm_rng *rng)
+/* What is read is not put together to a trace here: that takes several files for each. */
+static int read_damaged(void *arg, uint8_t *bytes, size_t n, struct pm_error *err)
 {
-    static const char letters[] = "0123456789 1 2 3 \t\n\n\n\r,;.-x#a";
-    uint64_t at = pm_rng_below(rng, 2 * sizeof letters);
-    return at < sizeof letters - 1 ? letters[at] : at > sizeof letters ? (char)('0' + at % 10) : (char)pm_rng_below(rng, 256);
+    static const char *const columns[] = {"key", "key,count", "node,key", "time,key", "time,node,key,count", "-,key"};
+    static uint32_t turn;
+    struct trace_text t = {.header = turn % 8 / 7, .batch = 1 + turn % 3, .unit_ns = 1000};
+    struct trace_text_found found;
+    assert_int_equal(trace_text_columns(&t, columns[turn++ % 6], NULL), PM_OK);
+    FILE *file = damage_file(bytes, n);
+    int rc = trace_text_read_from(&t, file, DAMAGE_PATH, *(const int *)arg, &found, err);
+    fclose(file);
+    assert_true(rc != PM_OK || (found.lines > 0 && found.keys > 0 && found.nodes > 0));
+    return rc;
 }
 
-/* Random lines become a trace that is whole, or are refused in one line with a number. */
-static void random_texts_are_read_or_refused(void **state)
+/* Read as accesses, or refused with the line. */
+static void damaged_texts_are_read_or_refused(void **state)
 {
     (void)state;
-    static const char *const columns[] = {"key", "key,count", "node,key", "time,key", "time,node,key,count", "-,key"};
-    uint64_t seed = repeat_number("PM_SEED", 1), rounds = repeat_number("ROUNDS", 3000), accepted = 0;
-    struct pm_rng rng;
-    pm_rng_init(&rng, "unit_trace_text", seed, 0, 0);
-    repeat_note(seed, "", "random_texts_are_read_or_refused");
-    for (uint64_t round = 0; round < rounds; round++) {
-        char text[40];
-        struct imported in;
-        struct pm_error err = {0};
-        size_t n = pm_rng_below(&rng, pm_rng_below(&rng, 2) ? 4 : sizeof text);
-        for (size_t i = 0; i < n; i++)
-            text[i] = random_byte(&rng);
-        int rc = import(text, n, columns[pm_rng_below(&rng, 6)], pm_rng_below(&rng, 8) / 7, 1 + (uint32_t)pm_rng_below(&rng, 3),
-                        &in, &err);
-        accepted += rc == PM_OK;
-        if (rc == PM_OK)
-            trace_close(&in.file);
-        if (rc != PM_OK && (rc != PM_E_FILE || strstr(err.text, "-accesses:") == NULL)) {
-            repeat_line(err.text, seed, "", "random_texts_are_read_or_refused");
-            fail_msg("round %d: code %d", (int)round, rc);
-        }
-    }
-    assert_in_range(accepted, rounds / 20, rounds - rounds / 20);
+    static const char *const texts[] = {"7\n8\n7\n", "7,3\n8;2\n7\t4\n", "# accesses\n5 9\n6 0xa\n5 9\n",
+                                        "0.5,9\n1.25,10\n", "1 2 3 4\n2 2 4 5\n3 1 4 1\n", "x 5\ny 6\n"};
+    struct damage_input good[6];
+    for (size_t i = 0; i < 6; i++)
+        good[i] = (struct damage_input){texts[i], strlen(texts[i])};
+    int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    const struct damage damage = {"damaged_texts_are_read_or_refused", good, 6, "0123456789 1 2 3 \t\n\n\n\r,;.-x#a",
+                                  DAMAGE_PATH ":", read_damaged, &fd};
+    damage_run(&damage, 30000);
+    close(fd);
 }
 
 int main(int argc, char **argv)
@@ -273,7 +270,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(bad_lines_are_refused_with_their_number),
         cmocka_unit_test(too_many_nodes_are_refused),
         cmocka_unit_test(columns_are_checked),
-        cmocka_unit_test(random_texts_are_read_or_refused),
+        cmocka_unit_test(damaged_texts_are_read_or_refused),
     };
     return repeat_main(argc, argv, "unit_trace_text", tests, sizeof tests / sizeof tests[0]);
 }

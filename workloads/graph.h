@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/error.h"
 
@@ -67,6 +68,8 @@ void graph_free(struct graph *g);
  * and relations are numbered as they first occur, whatever part they occur in. PM_E_FILE with "FILE:LINE: what",
  * PM_E_MEMORY; the graph is empty again after an error. */
 int graph_read(const char *const paths[GRAPH_PARTS], struct graph *g, struct pm_error *err);
+/* The same from files that are open and stay so, NULL for a part that is to be empty; paths are for messages. */
+int graph_read_from(FILE *const files[GRAPH_PARTS], const char *const paths[GRAPH_PARTS], struct graph *g, struct pm_error *err);
 /* Moves about `share` of the training triples, at least one of each, to the empty parts for validation and for testing. Which
  * ones is a function of the seed and of the triple. PM_E_OPTION when nothing would be left, PM_E_MEMORY. */
 int graph_hold_out(struct graph *g, double share, uint64_t seed, struct pm_error *err);

@@ -42,11 +42,11 @@ static int add_triple(struct lines *l, struct graph *g)
     return PM_OK;
 }
 
-static int read_part(const char *path, struct graph *g, struct pm_error *err)
+static int read_part(FILE *file, const char *path, struct graph *g, struct pm_error *err)
 {
     struct lines l;
     uint64_t before = g->n;
-    int rc = lines_open(&l, path, "triples", LINE_BYTES_MAX, err), more = 0;
+    int rc = lines_begin(&l, file, path, "triples", LINE_BYTES_MAX, err), more = 0;
     if (rc != PM_OK)
         return rc;
     while (rc == PM_OK && (more = lines_next(&l)) > 0)
@@ -56,21 +56,36 @@ static int read_part(const char *path, struct graph *g, struct pm_error *err)
         rc = more;
     if (rc == PM_OK && g->n == before)
         rc = lines_fail(&l, "the file holds no triple");
-    lines_close(&l);
+    lines_end(&l);
     return rc;
 }
 
-int graph_read(const char *const paths[GRAPH_PARTS], struct graph *g, struct pm_error *err)
+int graph_read_from(FILE *const files[GRAPH_PARTS], const char *const paths[GRAPH_PARTS], struct graph *g, struct pm_error *err)
 {
     int rc = PM_OK;
     for (int part = 0; part < GRAPH_PARTS && rc == PM_OK; part++) {
-        if (paths[part] != NULL)
-            rc = read_part(paths[part], g, err);
+        if (files[part] != NULL)
+            rc = read_part(files[part], paths[part], g, err);
         g->ends[part] = g->n;
     }
     g->n_entities = g->entities.n;
     g->n_relations = g->relations.n;
     if (rc != PM_OK)
         graph_free(g);
+    return rc;
+}
+
+int graph_read(const char *const paths[GRAPH_PARTS], struct graph *g, struct pm_error *err)
+{
+    FILE *files[GRAPH_PARTS] = {NULL};
+    int rc = PM_OK;
+    for (int part = 0; part < GRAPH_PARTS && rc == PM_OK; part++)
+        if (paths[part] != NULL && (files[part] = lines_file(paths[part], err)) == NULL)
+            rc = PM_E_FILE;
+    if (rc == PM_OK)
+        rc = graph_read_from(files, paths, g, err);
+    for (int part = 0; part < GRAPH_PARTS; part++)
+        if (files[part] != NULL)
+            fclose(files[part]);
     return rc;
 }

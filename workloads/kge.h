@@ -145,9 +145,13 @@ const uint32_t *kge_filter_find(const struct kge_filter *f, struct triple t, boo
 /* kge_evaluate.c */
 int kge_evaluate(const void *state, void *ws, struct pm_worker *worker, struct pm_evaluation *out);
 
-/* kge_store.c: the model in files. kge_resume reads s->resumed and s->epochs_before; PM_E_FILE, PM_E_OPTION when it is another
- * model's, PM_E_MEMORY. kge_write is called by one worker: the checkpoint and the export, as far as asked for. */
+/* kge_store.c: the model in files. kge_resume reads s->resumed and s->epochs_before; PM_E_FILE, also when it is another model's,
+ * PM_E_MEMORY. kge_resume_from does so from a file that is open and stays so; its path is for messages.
+ * kge_header: what a checkpoint begins with. kge_write is called by one worker: the checkpoint and the export, as far as asked
+ * for. */
+struct kge_header kge_header(const struct kge_state *s, uint32_t epochs);
 int kge_resume(struct kge_state *s, const char *path, struct pm_error *err);
+int kge_resume_from(struct kge_state *s, FILE *file, const char *path, struct pm_error *err);
 int kge_prepare_export(const struct kge_state *s, struct pm_error *err);
 int kge_write(const struct kge_state *s, const struct kge_worker *w, struct pm_worker *worker);
 

@@ -3,6 +3,7 @@
  * name and then renamed, so that there is never half of one. The formats are in docs/kge.md. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static uint64_t hash_of_graph(const struct graph *g)
     return pm_hash_bytes(g->triples, g->ends[GRAPH_TRAIN] * sizeof *g->triples, names);
 }
 
-static struct kge_header header_of(const struct kge_state *s, uint32_t epochs)
+struct kge_header kge_header(const struct kge_state *s, uint32_t epochs)
 {
     struct kge_header h = {.model = s->model,
                            .dims = s->dims,
@@ -39,33 +40,73 @@ static uint64_t keys_of(const struct kge_state *s)
     return kge_relation_key(s, (uint32_t)s->graph.n_relations);
 }
 
-static int read_stored(struct kge_state *s, FILE *file, const char *path, struct pm_error *err)
+static int wrong_at(const char *path, uint64_t byte, const char *what, struct pm_error *err)
 {
-    struct kge_header found, own = header_of(s, 0);
-    if (fread(&found, sizeof found, 1, file) != 1 || memcmp(found.magic, magic, sizeof magic) != 0)
-        return pm_error_set(err, PM_E_FILE, "%s: is no checkpoint of kge", path);
-    if (found.model != own.model || found.dims != own.dims || found.n_entities != own.n_entities ||
-        found.n_relations != own.n_relations || found.graph != own.graph)
+    return pm_error_set(err, PM_E_FILE, "%s: byte %" PRIu64 ": %s", path, byte, what);
+}
+
+static int read_header(const struct kge_state *s, FILE *file, const char *path, struct kge_header *found, struct pm_error *err)
+{
+    const struct kge_header own = kge_header(s, 0);
+    size_t n = fread(found, 1, sizeof *found, file);
+    if (ferror(file))
+        return pm_error_set(err, PM_E_FILE, "%s: cannot be read: %s", path, strerror(errno));
+    if (n < sizeof magic || memcmp(found->magic, magic, sizeof magic) != 0)
+        return wrong_at(path, 0, "not a checkpoint of kge (they begin with pmlabkg1; checkpoint=FILE writes one)", err);
+    if (n < sizeof *found)
+        return wrong_at(path, n, "the file ends here, within the head of a checkpoint", err);
+    if (found->model != own.model || found->dims != own.dims || found->zero != 0 || found->n_entities != own.n_entities ||
+        found->n_relations != own.n_relations || found->graph != own.graph)
         return pm_error_set(err, PM_E_FILE,
-                            "%s: is of another model or other training triples: dim=%" PRIu32 ", %" PRIu64 " entities, %" PRIu64
-                            " relations (here: dim=%" PRIu32 ", %" PRIu64 ", %" PRIu64 ")",
-                            path, found.dims, found.n_entities, found.n_relations, own.dims, own.n_entities, own.n_relations);
+                            "%s: byte 8: a checkpoint of another model or other training triples: dim=%" PRIu32 ", %" PRIu64
+                            " entities, %" PRIu64 " relations (here: dim=%" PRIu32 ", %" PRIu64 ", %" PRIu64 ")",
+                            path, found->dims, found->n_entities, found->n_relations, own.dims, own.n_entities, own.n_relations);
+    return PM_OK;
+}
+
+/* Embeddings are numbers, sums of squares not negative. */
+static int check_values(const struct kge_state *s, size_t n, const char *path, struct pm_error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(s->resumed[i]) || (i % s->length >= s->dims && s->resumed[i] < 0))
+            return wrong_at(path, sizeof(struct kge_header) + i * sizeof *s->resumed,
+                            "a value that is no finite number, or a sum of squares below 0", err);
+    return PM_OK;
+}
+
+static int read_values(struct kge_state *s, FILE *file, const char *path, struct pm_error *err)
+{
     size_t n = keys_of(s) * s->length;
     s->resumed = malloc(n * sizeof *s->resumed);
     if (s->resumed == NULL)
         return pm_error_set(err, PM_E_MEMORY, "%s: out of memory", path);
-    if (fread(s->resumed, sizeof *s->resumed, n, file) != n || fgetc(file) != EOF)
-        return pm_error_set(err, PM_E_FILE, "%s: holds not as many values as it should (%zu)", path, n);
+    size_t bytes = fread(s->resumed, 1, n * sizeof *s->resumed, file);
+    if (bytes < n * sizeof *s->resumed && ferror(file))
+        return pm_error_set(err, PM_E_FILE, "%s: cannot be read: %s", path, strerror(errno));
+    if (bytes < n * sizeof *s->resumed)
+        return pm_error_set(err, PM_E_FILE, "%s: byte %zu: the file ends here, a checkpoint of %zu bytes is expected", path,
+                            sizeof(struct kge_header) + bytes, sizeof(struct kge_header) + n * sizeof *s->resumed);
+    if (fgetc(file) != EOF)
+        return wrong_at(path, sizeof(struct kge_header) + bytes, "bytes behind the last value", err);
+    return check_values(s, n, path, err);
+}
+
+int kge_resume_from(struct kge_state *s, FILE *file, const char *path, struct pm_error *err)
+{
+    struct kge_header found;
+    int rc = read_header(s, file, path, &found, err);
+    if (rc != PM_OK)
+        return rc;
     s->epochs_before = found.epochs;
-    return PM_OK;
+    return read_values(s, file, path, err);
 }
 
 int kge_resume(struct kge_state *s, const char *path, struct pm_error *err)
 {
-    FILE *file = fopen(path, "r");
+    FILE *file = fopen(path, "re");
     if (file == NULL)
         return pm_error_set(err, PM_E_FILE, "%s: cannot be opened: %s", path, strerror(errno));
-    int rc = read_stored(s, file, path, err);
+    int rc = kge_resume_from(s, file, path, err);
     fclose(file);
     return rc;
 }
@@ -216,7 +257,7 @@ static int export_model(struct output *x)
 
 static int write_checkpoint(struct output *x, uint32_t epochs)
 {
-    struct kge_header h = header_of(x->s, epochs);
+    struct kge_header h = kge_header(x->s, epochs);
     int rc = begin(x, x->s->checkpoint);
     if (rc != PM_OK)
         return rc;

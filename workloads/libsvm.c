@@ -210,20 +210,30 @@ static int read_all(struct reader *r)
     return more;
 }
 
-int libsvm_read(const char *path, struct examples *list, struct pm_error *err)
+int libsvm_read_from(FILE *file, const char *path, struct examples *list, struct pm_error *err)
 {
     struct reader r = {.list = list, .most = list->n_features > 0 ? list->n_features : EXAMPLES_FEATURES_MAX};
-    int rc = lines_open(&r.lines, path, "examples", LINE_BYTES_MAX, err);
+    int rc = lines_begin(&r.lines, file, path, "examples", LINE_BYTES_MAX, err);
     if (rc != PM_OK)
         return rc;
     rc = read_all(&r);
     if (rc == PM_OK && r.n_features == 0)
         rc = lines_fail(&r.lines, "the file holds no feature");
-    lines_close(&r.lines);
+    lines_end(&r.lines);
     if (rc != PM_OK) {
         examples_free(list);
         return rc;
     }
     list->n_features = r.n_features;
     return PM_OK;
+}
+
+int libsvm_read(const char *path, struct examples *list, struct pm_error *err)
+{
+    FILE *file = lines_file(path, err);
+    if (file == NULL)
+        return PM_E_FILE;
+    int rc = libsvm_read_from(file, path, list, err);
+    fclose(file);
+    return rc;
 }

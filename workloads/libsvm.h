@@ -6,6 +6,7 @@
 #define PM_WORKLOADS_LIBSVM_H
 
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/error.h"
 
@@ -39,5 +40,7 @@ int examples_hold_out(struct examples *train, struct examples *test, double shar
  * on return it is the greatest index + 1. PM_E_FILE with "FILE:LINE: what", PM_E_MEMORY; the list is empty again after an
  * error. */
 int libsvm_read(const char *path, struct examples *list, struct pm_error *err);
+/* The same from a file that is open and stays so; its path is for messages. */
+int libsvm_read_from(FILE *file, const char *path, struct examples *list, struct pm_error *err);
 
 #endif

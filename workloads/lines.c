@@ -11,23 +11,24 @@
 
 enum { FIRST_SIZE = 4096 };
 
-int lines_open(struct lines *l, const char *path, const char *what, size_t most, struct pm_error *err)
+FILE *lines_file(const char *path, struct pm_error *err)
 {
-    size_t size = most + 1 < FIRST_SIZE ? most + 1 : FIRST_SIZE;
-    *l = (struct lines){.path = path, .what = what, .size = size, .most = most, .err = err};
-    l->file = fopen(path, "r");
-    if (l->file == NULL)
-        return pm_error_set(err, PM_E_FILE, "%s: cannot be opened: %s", path, strerror(errno));
-    l->line = malloc(l->size);
-    if (l->line != NULL)
-        return PM_OK;
-    fclose(l->file);
-    return pm_error_set(err, PM_E_MEMORY, "%s: out of memory", path);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        pm_error_set(err, PM_E_FILE, "%s: cannot be opened: %s", path, strerror(errno));
+    return file;
 }
 
-void lines_close(struct lines *l)
+int lines_begin(struct lines *l, FILE *file, const char *path, const char *what, size_t most, struct pm_error *err)
 {
-    fclose(l->file);
+    size_t size = most + 1 < FIRST_SIZE ? most + 1 : FIRST_SIZE;
+    *l = (struct lines){.path = path, .what = what, .file = file, .size = size, .most = most, .err = err};
+    l->line = malloc(l->size);
+    return l->line != NULL ? PM_OK : pm_error_set(err, PM_E_MEMORY, "%s: out of memory", path);
+}
+
+void lines_end(struct lines *l)
+{
     free(l->line);
 }
 

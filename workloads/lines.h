@@ -23,9 +23,12 @@ struct lines {
     struct pm_error *err;
 };
 
-/* Opens the file; lines longer than `most` bytes will be refused. To be closed after success only. */
-int lines_open(struct lines *l, const char *path, const char *what, size_t most, struct pm_error *err);
-void lines_close(struct lines *l);
+/* Opens a file to be read; NULL with err filled in. */
+FILE *lines_file(const char *path, struct pm_error *err);
+/* Begins to read a file that is open and stays so; its path is for messages. Lines longer than `most` bytes will be refused.
+ * PM_E_MEMORY. To be ended after success only. */
+int lines_begin(struct lines *l, FILE *file, const char *path, const char *what, size_t most, struct pm_error *err);
+void lines_end(struct lines *l);
 /* The next line. 1: there is one; 0: end of the file, with l->number one beyond the last; or an error. */
 int lines_next(struct lines *l);
 /* An error at the current line; returns PM_E_FILE. */

@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/error.h"
 
@@ -39,6 +40,8 @@ void ratings_free(struct ratings *list);
  * declared; on return the size: as declared, else MatrixMarket's own, else the greatest ids. PM_E_FILE with
  * "FILE:LINE: what", PM_E_MEMORY; the list is empty again after an error. */
 int ratings_read(const char *path, struct ratings *list, struct pm_error *err);
+/* The same from a file that is open and stays so; its path is for messages. */
+int ratings_read_from(FILE *file, const char *path, struct ratings *list, struct pm_error *err);
 
 /* A generated matrix: rows and columns of the cells are drawn independently, each Zipf(skew) with the ranks
  * scattered over the ids; a cell drawn a second time is rejected. Values are the product of two factor

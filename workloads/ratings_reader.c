@@ -182,16 +182,16 @@ static int read_all(struct reader *r)
                       LINES_EXCERPT_MAX, r->lines.line);
 }
 
-int ratings_read(const char *path, struct ratings *list, struct pm_error *err)
+int ratings_read_from(FILE *file, const char *path, struct ratings *list, struct pm_error *err)
 {
     struct reader r = {.list = list, .declared = {list->rows, list->columns}};
-    int rc = lines_open(&r.lines, path, "ratings", LINE_BYTES_MAX, err);
+    int rc = lines_begin(&r.lines, file, path, "ratings", LINE_BYTES_MAX, err);
     if (rc != PM_OK)
         return rc;
     rc = read_all(&r);
     if (rc == PM_OK && list->n == 0)
         rc = lines_fail(&r.lines, "the file holds no rating");
-    lines_close(&r.lines);
+    lines_end(&r.lines);
     if (rc != PM_OK) {
         ratings_free(list);
         return rc;
@@ -199,4 +199,14 @@ int ratings_read(const char *path, struct ratings *list, struct pm_error *err)
     list->rows = r.declared[0] > 0 ? r.declared[0] : r.seen[0];
     list->columns = r.declared[1] > 0 ? r.declared[1] : r.seen[1];
     return PM_OK;
+}
+
+int ratings_read(const char *path, struct ratings *list, struct pm_error *err)
+{
+    FILE *file = lines_file(path, err);
+    if (file == NULL)
+        return PM_E_FILE;
+    int rc = ratings_read_from(file, path, list, err);
+    fclose(file);
+    return rc;
 }

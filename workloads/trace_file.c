@@ -57,6 +57,12 @@ static int out_of_memory(const struct trace_file *f, struct pm_error *err)
 
 static int read_at(const struct trace_file *f, uint64_t offset, void *to, size_t n, struct pm_error *err)
 {
+    if (f->in_memory != NULL && n > f->in_memory_bytes - offset)
+        return fail(f, f->in_memory_bytes, err, "the file ends here, cut off");
+    if (f->in_memory != NULL) {
+        memcpy(to, f->in_memory + offset, n);
+        return PM_OK;
+    }
     for (size_t done = 0; done < n;) {
         ssize_t got = pread(f->fd, (char *)to + done, n - done, (off_t)(offset + done));
         if (got < 0 && errno == EINTR)
@@ -363,10 +369,18 @@ static int check_blocks(struct trace_file *f, trace_visit visit, void *arg, stru
     return rc;
 }
 
+static int read_all(struct trace_file *file, uint64_t size, trace_visit visit, void *arg, struct pm_error *err)
+{
+    uint64_t end = 0;
+    int rc = read_head(file, size, &end, err);
+    if (rc == PM_OK)
+        rc = read_block_heads(file, end, err);
+    return rc == PM_OK ? check_blocks(file, visit, arg, err) : rc;
+}
+
 int trace_open(const char *path, struct trace_file *file, trace_visit visit, void *arg, struct pm_error *err)
 {
     struct stat status;
-    uint64_t end = 0;
     *file = (struct trace_file){.path = strdup(path), .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     int rc = file->path != NULL ? PM_OK : pm_error_set(err, PM_E_MEMORY, "%s: out of memory", path);
     if (rc == PM_OK && (file->fd < 0 || fstat(file->fd, &status) != 0))
@@ -374,11 +388,19 @@ int trace_open(const char *path, struct trace_file *file, trace_visit visit, voi
     else if (rc == PM_OK && !S_ISREG(status.st_mode))
         rc = pm_error_set(err, PM_E_FILE, "%s: not a regular file", path);
     if (rc == PM_OK)
-        rc = read_head(file, (uint64_t)status.st_size, &end, err);
+        rc = read_all(file, (uint64_t)status.st_size, visit, arg, err);
+    if (rc != PM_OK)
+        trace_close(file);
+    return rc;
+}
+
+int trace_open_bytes(const uint8_t *bytes, size_t n, const char *path, struct trace_file *file, trace_visit visit, void *arg,
+                     struct pm_error *err)
+{
+    *file = (struct trace_file){.path = strdup(path), .fd = -1, .in_memory = bytes, .in_memory_bytes = n};
+    int rc = file->path != NULL ? PM_OK : pm_error_set(err, PM_E_MEMORY, "%s: out of memory", path);
     if (rc == PM_OK)
-        rc = read_block_heads(file, end, err);
-    if (rc == PM_OK)
-        rc = check_blocks(file, visit, arg, err);
+        rc = read_all(file, n, visit, arg, err);
     if (rc != PM_OK)
         trace_close(file);
     return rc;

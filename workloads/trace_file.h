@@ -49,6 +49,8 @@ struct trace_epoch {
 struct trace_file {
     char *path, *origin;
     int fd;
+    const uint8_t *in_memory; /* NULL: the file is read through fd */
+    size_t in_memory_bytes;
     uint32_t nodes, workers, epochs;
     struct pm_layout layout;
     uint64_t bytes, n_blocks, batches, accesses; /* as the head says, and then: */
@@ -62,6 +64,9 @@ typedef int (*trace_visit)(void *arg, uint32_t rank, uint32_t epoch, const struc
 
 /* Opens and checks. `visit` sees all batches, by rank, then by epoch; it may be NULL. */
 int trace_open(const char *path, struct trace_file *file, trace_visit visit, void *arg, struct pm_error *err);
+/* The same of bytes in memory that stay there; the path is for messages. */
+int trace_open_bytes(const uint8_t *bytes, size_t n, const char *path, struct trace_file *file, trace_visit visit, void *arg,
+                     struct pm_error *err);
 void trace_close(struct trace_file *file);
 /* Batches of a worker in an epoch. */
 uint64_t trace_batches(const struct trace_file *file, uint32_t rank, uint32_t epoch);

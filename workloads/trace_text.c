@@ -341,14 +341,48 @@ static int finish(struct importer *in, struct trace_output *output, struct trace
     return rc;
 }
 
-static int import(struct importer *in, struct trace_output *output, struct trace_totals *totals)
+static int read_all(struct importer *in, FILE *file, const char *path, struct pm_error *err)
+{
+    in->timed = has_column(in->t, TRACE_TIME);
+    int rc = lines_begin(&in->lines, file, path, "accesses", LINE_BYTES_MAX, err);
+    if (rc != PM_OK)
+        return rc;
+    rc = read_lines(in);
+    if (rc == PM_OK)
+        rc = write_rest(in);
+    lines_end(&in->lines);
+    return rc;
+}
+
+static struct trace_text_found importer_free(struct importer *in)
+{
+    struct trace_text_found found = {.lines = in->n_lines, .keys = in->keys.n, .nodes = (uint32_t)in->nodes.n};
+    for (uint64_t i = 0; i < in->n_sources; i++) {
+        trace_stream_free(&in->sources[i].stream);
+        free(in->sources[i].keys);
+    }
+    free(in->sources);
+    keymap_free(&in->keys);
+    keymap_free(&in->nodes);
+    return found;
+}
+
+int trace_text_read_from(const struct trace_text *t, FILE *file, const char *path, int fd, struct trace_text_found *found,
+                         struct pm_error *err)
+{
+    struct importer in = {.t = t, .fd = fd};
+    int rc = read_all(&in, file, path, err);
+    *found = importer_free(&in);
+    return rc;
+}
+
+static int import(struct importer *in, FILE *file, const char *path, struct trace_output *output, struct trace_totals *totals,
+                  struct pm_error *err)
 {
     in->fd = trace_output_open(output);
     if (in->fd < 0)
-        return pm_error_set(in->lines.err, PM_E_FILE, "%s: cannot be written: %m", output->path);
-    int rc = read_lines(in);
-    if (rc == PM_OK)
-        rc = write_rest(in);
+        return pm_error_set(err, PM_E_FILE, "%s: cannot be written: %m", output->path);
+    int rc = read_all(in, file, path, err);
     close(in->fd);
     return rc == PM_OK ? finish(in, output, totals) : rc;
 }
@@ -356,20 +390,12 @@ static int import(struct importer *in, struct trace_output *output, struct trace
 int trace_text_import(const struct trace_text *t, const char *path, struct trace_output *output,
                       struct trace_text_found *found, struct trace_totals *totals, struct pm_error *err)
 {
-    struct importer in = {.t = t, .timed = has_column(t, TRACE_TIME)};
-    int rc = lines_open(&in.lines, path, "accesses", LINE_BYTES_MAX, err);
-    if (rc == PM_OK) {
-        rc = import(&in, output, totals);
-        lines_close(&in.lines);
-    }
-    *found = (struct trace_text_found){.lines = in.n_lines, .keys = in.keys.n, .nodes = (uint32_t)in.nodes.n};
-    for (uint64_t i = 0; i < in.n_sources; i++) {
-        trace_stream_free(&in.sources[i].stream);
-        free(in.sources[i].keys);
-    }
-    free(in.sources);
-    keymap_free(&in.keys);
-    keymap_free(&in.nodes);
+    struct importer in = {.t = t};
+    FILE *file = lines_file(path, err);
+    int rc = file != NULL ? import(&in, file, path, output, totals, err) : PM_E_FILE;
+    if (file != NULL)
+        fclose(file);
+    *found = importer_free(&in);
     trace_output_abandon(output);
     return rc;
 }

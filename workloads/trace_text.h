@@ -3,6 +3,8 @@
 #ifndef PM_WORKLOADS_TRACE_TEXT_H
 #define PM_WORKLOADS_TRACE_TEXT_H
 
+#include <stdio.h>
+
 #include "workloads/trace_writer.h"
 
 enum { TRACE_COLUMNS_MAX = 64, TRACE_TEXT_LENGTH = 16 /* floats of a key */ };
@@ -28,5 +30,8 @@ int trace_text_columns(struct trace_text *t, const char *text, struct pm_error *
 /* Reads the file into the output, of which nothing is left after an error: PM_E_FILE with file and line. */
 int trace_text_import(const struct trace_text *t, const char *path, struct trace_output *output,
                       struct trace_text_found *found, struct trace_totals *totals, struct pm_error *err);
+/* The reading of that alone, from a file that is open and stays so: streams of blocks into fd. The path is for messages. */
+int trace_text_read_from(const struct trace_text *t, FILE *file, const char *path, int fd, struct trace_text_found *found,
+                         struct pm_error *err);
 
 #endif
