@@ -13,18 +13,58 @@ enum { DISTANCE_STEP = 4 /* buckets that a row of the table stands for */ };
 
 /* ---- for people ---- */
 
+/* "1 node", "2 nodes". */
+static void print_number(uint64_t n, const char *what)
+{
+    printf("%" PRIu64 " %s%s", n, what, n == 1 ? "" : "s");
+}
+
+/* ", 2 barriers"; nothing where there is none. */
+static void print_further(uint64_t n, const char *what)
+{
+    if (n > 0) {
+        printf(", ");
+        print_number(n, what);
+    }
+}
+
+static void print_lengths(const struct pm_layout *layout)
+{
+    uint32_t least = UINT32_MAX, most = 0;
+    for (uint32_t i = 0; i < layout->n_ranges; i++) {
+        least = layout->ranges[i].length < least ? layout->ranges[i].length : least;
+        most = layout->ranges[i].length > most ? layout->ranges[i].length : most;
+    }
+    printf("values of ");
+    if (least < most)
+        printf("%" PRIu32 " to ", least);
+    print_number(most, "float");
+}
+
 static void print_facts(const struct trace_file *f, const struct trace_stats *s)
 {
     char bytes[32];
     cli_format_bytes(bytes, sizeof bytes, (double)f->bytes);
     printf("%s: %s\n", f->path, f->origin);
-    printf("%" PRIu32 " nodes x %" PRIu32 " workers, %" PRIu32 " epochs, %" PRIu64 " batches, %" PRIu64 " barriers, %s, "
-           "%.2f bytes per access\n",
-           f->nodes, f->workers, f->epochs, f->batches, s->barriers, bytes,
-           f->accesses > 0 ? (double)f->bytes / (double)f->accesses : 0);
-    printf("%" PRIu64 " accesses (%" PRIu64 " direct, %" PRIu64 " samples) to %" PRIu64 " of %" PRIu64 " keys, %" PRIu64
-           " pushes, %" PRIu64 " keys localized\n",
-           f->accesses, s->direct, s->samples, s->keys, f->layout.n_keys, s->pushes, s->localizes);
+    print_number(f->nodes, "node");
+    printf(" x ");
+    print_number(f->workers, "worker");
+    print_further(f->epochs, "epoch");
+    printf(", %" PRIu64 " batches of %.1f accesses", f->batches, (double)f->accesses / (double)f->batches);
+    print_further(s->barriers, "barrier");
+    printf(", %s", bytes);
+    if (f->accesses > 0)
+        printf(", %.2f bytes per access", (double)f->bytes / (double)f->accesses);
+    putchar('\n');
+    printf("%" PRIu64 " accesses", f->accesses);
+    if (s->samples > 0)
+        printf(" (%" PRIu64 " direct, %" PRIu64 " samples)", s->direct, s->samples);
+    printf(" to %" PRIu64 " of %" PRIu64 " keys, ", s->keys, f->layout.n_keys);
+    print_lengths(&f->layout);
+    printf(", %" PRIu64 " pushes", s->pushes);
+    if (s->localizes > 0)
+        printf(", %" PRIu64 " keys localized", s->localizes);
+    putchar('\n');
 }
 
 static void print_skew(const struct trace_stats *s, uint64_t accesses)
@@ -44,12 +84,13 @@ static void print_skew(const struct trace_stats *s, uint64_t accesses)
     cli_table_print(&t, stdout);
 }
 
-static void print_windows(const struct trace_stats *s)
+/* With one node, that node is the cluster. */
+static void print_windows(const struct trace_file *f, const struct trace_stats *s)
 {
     static const char *const head[] = {"batches of each worker", "different keys at a node", "on the cluster"};
     struct cli_table t;
     printf("\nworking set: means over windows\n");
-    cli_table_begin(&t, "rrr", head);
+    cli_table_begin(&t, f->nodes > 1 ? "rrr" : "rr", head);
     for (int i = 0; i < STATS_WINDOWS && s->windows[i].batches > 0; i++) {
         char batches[32], node[32], all[32];
         snprintf(batches, sizeof batches, "%" PRIu64, s->windows[i].batches);
@@ -73,7 +114,7 @@ static void print_distances(const struct trace_stats *s, uint64_t accesses)
         left -= s->distances[b];
         if (b % DISTANCE_STEP != 0 && left > 0)
             continue;
-        snprintf(keys, sizeof keys, "below %" PRIu64, UINT64_C(1) << b);
+        snprintf(keys, sizeof keys, b > 0 ? "below %" PRIu64 : "none", UINT64_C(1) << b);
         upto += sum;
         cli_format_percent(share, sizeof share, (double)sum / (double)accesses);
         cli_format_percent(all, sizeof all, (double)upto / (double)accesses);
@@ -91,6 +132,8 @@ static void print_sharing(const struct trace_file *f, const struct trace_stats *
 {
     static const char *const head[] = {"nodes that access a key", "keys", "share of keys", "share of accesses"};
     struct cli_table t;
+    if (f->nodes == 1)
+        return;
     printf("\nsharing between nodes\n");
     cli_table_begin(&t, "rrrr", head);
     for (uint32_t low = 1, high; low <= f->nodes; low = high + 1) {
@@ -198,8 +241,10 @@ static void print_json(const struct trace_file *f, const struct trace_stats *s)
 static void print_tables(const struct trace_file *f, const struct trace_stats *s)
 {
     print_facts(f, s);
+    if (f->accesses == 0) /* only pushes and hints */
+        return;
     print_skew(s, f->accesses);
-    print_windows(s);
+    print_windows(f, s);
     print_distances(s, f->accesses);
     print_sharing(f, s);
 }

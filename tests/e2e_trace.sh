@@ -42,6 +42,8 @@ both mf:rows=300,cols=200,cells=5k,rank=4 full 4 1
 graph=kge:entities=300,relations=10,triples=1000,dim=4,negatives=3
 both $graph,partition=relations lapse 3 2
 both $graph nups:replicate=20 3 2
+good trace describe first.trace
+says '^8997 accesses \(2997 direct, 6000 samples\) to 310 of 310 keys, values of 8 floats, 8997 pushes$'
 both $graph adaps 2 2
 both $graph,shared=1,batch=16,loss=softmax,model=rescal nups:replicate=20,sampling=postpone 2 2
 both $graph,update=score,partition=relations lapse 2 2
@@ -118,7 +120,12 @@ done
 
 # Part of an epoch, or what a time budget leaves, is recorded as it was run.
 good trace record --output part.trace --quiet --epoch-fraction 0.25 --workload zipf:steps=100 --nodes 2 --workers 1
-good trace describe part.trace && says '^2 nodes x 1 workers, 1 epochs, 50 batches,'
+good trace describe part.trace && says '^2 nodes x 1 worker, 1 epoch, 50 batches of 10\.0 accesses, [0-9.]+ kB, '
+good trace record --output barriers.trace --quiet --workload mf:rows=30,cols=20,cells=200,rank=4,order=blocks --nodes 2 \
+    --workers 1 --epochs 2
+good trace describe barriers.trace
+says '^2 nodes x 1 worker, 2 epochs, [0-9]+ batches of [0-9.]+ accesses, [0-9]+ barriers, '
+says '^[0-9]+ accesses to 50 of 50 keys, values of 8 floats, [0-9]+ pushes, [0-9]+ keys localized$'
 
 # ---- import, describe ----
 printf '# accesses\nt,node,key\n0.0,7,100\n0.5,3,0x64\n1,7,200\n1.5,7,100\n2,7,300\n' >accesses.csv
@@ -130,10 +137,10 @@ is "lines of the export" "$(wc -l <out)" 11
 good trace export own.trace --output own.txt
 is "an exported file" "$(tail -n +2 own.txt | wc -l)" 10
 good trace import own.txt --output again.trace --columns node,-,-,-,-,key --quiet
-good trace describe again.trace && says '^10 accesses \(10 direct, 0 samples\) to 3 of 3 keys'
+good trace describe again.trace && says '^10 accesses to 3 of 3 keys, values of 16 floats, 10 pushes$'
 good trace describe own.trace
 for line in '^own.trace: imported from accesses.csv$' \
-    '^5 accesses \(5 direct, 0 samples\) to 3 of 3 keys, 5 pushes, 0 keys localized$' \
+    '^5 accesses to 3 of 3 keys, values of 16 floats, 5 pushes$' \
     '^ *one key +60.0 %$' '^ *first access +80.0 %' '^ *2 +1 +33.3 % +60.0 %$'; do
     says "$line"
 done
@@ -160,6 +167,9 @@ is "reads of replicas under nups, and all" "$(sql x.db 'SELECT sum(replica_reads
 is "sum_error under nups" "$(sql x.db 'SELECT quality FROM epoch')" 0.0
 printf '5,3\n7,1\n' >ranges.csv
 good trace import ranges.csv --output ranges.trace --columns key,count && says '^ranges.trace: 4 accesses in 1 batches'
+good trace describe ranges.trace && says '^1 node x 1 worker, 1 epoch, 1 batches of 4.0 accesses, '
+says '^batches of each worker  different keys at a node$' # the node is the cluster, and shares nothing
+! grep -q sharing out || wrong "one node shares keys: $(cat out)"
 
 # ---- mistakes ----
 bad 2 'trace: which one\? \(pmlab trace --help\)' trace
