@@ -94,11 +94,12 @@ is "replays that lost updates" "$(sql x.db "SELECT count(*) FROM epoch WHERE qua
 is "replays that finished" "$(sql x.db "SELECT count(*) FROM run WHERE status = 'finished'")" 7
 
 # Real processes record the same trace, byte for byte, and replay it.
-for backend in sim real; do
-    good trace record --output $backend.trace --quiet --backend $backend --nodes 2 --workers 2 \
-        --workload zipf:keys=500,steps=60,sampling=0.5
+for workload in $graph,update=score,partition=relations zipf:keys=500,steps=60,sampling=0.5; do
+    for backend in sim real; do
+        good trace record --output $backend.trace --quiet --backend $backend --nodes 2 --workers 2 --workload $workload
+    done
+    is "simulated and real traces of $workload" "$(cmp sim.trace real.trace 2>&1)" ""
 done
-is "simulated and real traces" "$(cmp sim.trace real.trace 2>&1)" ""
 rm -f x.db
 good run --db x.db --quiet --backend real --workload trace:file=sim.trace --nodes 2 --workers 2
 is "sum_error with real processes" "$(sql x.db 'SELECT quality FROM epoch')" 0.0
