@@ -27,11 +27,12 @@ static double now_s(void)
 
 /* ---- Peak ---- */
 
-/* Twelve of each: as many are under way as the latency of a multiply-add needs, and as registers hold. */
+/* Twelve of each: as many are under way as the latency of a multiply-add needs, and as registers hold. Each begins with another
+ * number: of equal ones the compiler would keep one. */
 #define TWELVE(do)                                                                                                                 \
     do                                                                                                                             \
     (0) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11)
-#define DECLARE(n) vector x##n = {0};
+#define DECLARE(n) vector x##n = b + n;
 #define STEP(n)    x##n = x##n * a + b;
 #define KEEP(n)    keep = keep + x##n[0];
 
@@ -43,9 +44,9 @@ static double now_s(void)
         typedef float vector __attribute__((vector_size(floats * sizeof(float))));                                                 \
         volatile float factor = 0.5f, keep = 0;                                                                                    \
         vector a = {0}, b = {0};                                                                                                   \
-        TWELVE(DECLARE)                                                                                                            \
         a += factor;                                                                                                               \
         b += factor;                                                                                                               \
+        TWELVE(DECLARE)                                                                                                            \
         for (int i = 0; i < PEAK_STEPS; i++) {                                                                                     \
             TWELVE(STEP)                                                                                                           \
         }                                                                                                                          \
