@@ -83,10 +83,12 @@ struct kge_slots {
     struct triple *slots; /* of each triple's subject, relation and object: places in `list` */
 };
 
-/* What a batch carries: which triples of the worker's epoch. */
+/* What a batch carries: which triples of the worker's epoch, and the first of them, because finding one takes about as long as
+ * scoring it. */
 struct kge_item {
     uint64_t first;
     uint32_t n_triples;
+    struct triple triple;
 };
 
 struct kge_worker {

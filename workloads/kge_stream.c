@@ -124,10 +124,10 @@ static pm_key *put_relation(const struct kge_state *s, uint32_t relation, pm_key
 }
 
 /* The keys of each step anew: those of the triple, then for each negative object (s, r), then for each negative subject (r, o). */
-static int fill_stepwise(const struct kge_state *s, const struct kge_worker *w, struct pm_batch *batch)
+static int fill_stepwise(const struct kge_state *s, struct pm_batch *batch)
 {
     const struct kge_item *item = batch->item;
-    struct triple t = kge_triple_at(s, w, item->first);
+    struct triple t = item->triple;
     pm_key *keys = pm_batch_keys(batch, 2 + s->rows + 2 * s->negatives * (1 + s->rows));
     if (keys == NULL)
         return PM_E_MEMORY;
@@ -151,6 +151,7 @@ int kge_next(const void *state, void *ws, struct pm_batch *batch)
     struct kge_item *item = batch->item;
     uint64_t left = w->n_triples - w->stream.next;
     *item = (struct kge_item){.first = w->stream.next, .n_triples = left < s->batch ? (uint32_t)left : s->batch};
+    item->triple = kge_triple_at(s, w, item->first);
     w->stream.next += item->n_triples;
     batch->barrier_before = false;
     batch->n_localize = 0;
@@ -158,7 +159,7 @@ int kge_next(const void *state, void *ws, struct pm_batch *batch)
     batch->n_samples = 2 * s->negatives * (s->shared ? 1 : item->n_triples);
     int rc = w->stream.hints ? hint_relations(s, w, batch) : PM_OK;
     if (rc != PM_OK || s->stepwise)
-        return rc != PM_OK ? rc : fill_stepwise(s, w, batch);
+        return rc != PM_OK ? rc : fill_stepwise(s, batch);
     kge_slots_fill(s, w, item, &w->stream.slots);
     pm_key *keys = pm_batch_keys(batch, w->stream.slots.n_keys);
     if (keys == NULL)
