@@ -96,7 +96,7 @@ struct kge_worker {
     struct pm_permutation order; /* of the worker's triples; constant in an epoch */
     uint64_t n_triples;          /* of an epoch */
     struct {                     /* the loader's */
-        uint64_t next;           /* triple */
+        uint64_t next, place;    /* triple, and where the graph has it */
         bool hints;              /* the first batch of the run is still to come */
         struct kge_slots slots;
     } stream;
