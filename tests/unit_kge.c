@@ -126,7 +126,7 @@ static void see(void *arg, uint32_t rank, const struct pm_batch *batch)
     for (uint32_t i = 0; i < batch->n_localize; i++)
         x->localized_by[(batch->localize[i] - x->s->graph.n_entities) / x->s->rows] |= 1u << rank / x->s->task.workers;
     for (uint32_t i = 0; i < item->n_triples; i++) {
-        struct triple t = kge_triple_at(x->s, w, item->first + i);
+        struct triple t = i == 0 ? item->triple : kge_triple_at(x->s, w, item->first + i);
         x->relation_ranks[t.r] |= 1u << rank / x->s->task.workers;
         uint64_t n = graph_size(&x->s->graph, GRAPH_TRAIN), at = 0;
         while (at < n && memcmp(&x->s->graph.triples[at], &t, sizeof t) != 0)

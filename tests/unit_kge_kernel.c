@@ -101,6 +101,77 @@ static void combinations_are_weighted_sums(void **state)
         }
 }
 
+/* Sizes that are worked on in blocks, of which the last ones are not full. */
+static const struct {
+    uint32_t n, m, dims;
+} large[] = {{16, 9, 900}, {17, 70, 100}, {40, 33, 128}, {64, 530, 37}, {19, 7, 1100}};
+
+enum { LARGE_FLOATS = 300000 };
+
+static void large_products_are_right_and_independent(void **state)
+{
+    (void)state;
+    static float a[LARGE_FLOATS], b[LARGE_FLOATS], out[64 * 531];
+    fill(a, LARGE_FLOATS, 1);
+    fill(b, LARGE_FLOATS, 2);
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+        const uint32_t n = large[i].n, m = large[i].m, dims = large[i].dims, stride = 2 * dims;
+        for (size_t k = 0; k < sizeof out / sizeof out[0]; k++)
+            out[k] = 77;
+        kernel->scores((struct kge_rows){a, dims, n}, (struct kge_rows){b, stride, m}, dims, out, m + 1);
+        for (uint32_t x = 0; x < n; x++) {
+            for (uint32_t y = 0; y < m; y++) {
+                float alone, found = out[x * (m + 1) + y];
+                close_to((double)found, plain_dot(a + x * dims, b + y * stride, dims), 1e-5, "score", dims, y);
+                kernel->scores((struct kge_rows){a + x * dims, 0, 1}, (struct kge_rows){b + y * stride, 0, 1}, dims, &alone, 1);
+                assert_memory_equal(&alone, &found, sizeof alone);
+            }
+            assert_true(out[x * (m + 1) + m] == 77);
+        }
+    }
+}
+
+static void large_combinations_are_weighted_sums(void **state)
+{
+    (void)state;
+    static float rows[LARGE_FLOATS], weights[64 * 530], out[LARGE_FLOATS];
+    fill(rows, LARGE_FLOATS, 3);
+    fill(weights, 64 * 530, 4);
+    for (size_t i = 0; i < 2 * sizeof large / sizeof large[0]; i++) {
+        const bool turned = i % 2;
+        const uint32_t n = turned ? large[i / 2].m : large[i / 2].n, m = turned ? large[i / 2].n : large[i / 2].m;
+        const uint32_t dims = large[i / 2].dims;
+        const size_t by_a = turned ? 1 : m, by_b = turned ? n : 1, stride = dims + 1;
+        for (size_t k = 0; k < LARGE_FLOATS; k++)
+            out[k] = 77;
+        kernel->combine(weights, by_a, by_b, n, (struct kge_rows){rows, 2 * dims, m}, dims, out, stride);
+        for (uint32_t x = 0; x < n; x++) {
+            for (uint32_t k = 0; k < dims; k++) {
+                double sum = 0;
+                for (uint32_t y = 0; y < m; y++)
+                    sum += (double)weights[x * by_a + y * by_b] * (double)rows[y * 2 * dims + k];
+                close_to((double)out[x * stride + k], sum, 1e-5, "combination", dims, k);
+            }
+            assert_true(out[x * stride + dims] == 77);
+        }
+    }
+}
+
+/* A sum of no rows is nothing, whatever was there. */
+static void combinations_of_nothing_are_zero(void **state)
+{
+    (void)state;
+    enum { N = 20, DIMS = 21 };
+    float weight = 1, out[N * DIMS];
+    for (uint32_t n = 1; n <= N; n++) {
+        for (size_t i = 0; i < N * DIMS; i++)
+            out[i] = 77;
+        kernel->combine(&weight, 0, 0, n, (struct kge_rows){&weight, 0, 0}, DIMS, out, DIMS);
+        for (size_t i = 0; i < n * DIMS; i++)
+            assert_true(out[i] == 0);
+    }
+}
+
 /* ---- Forms ---- */
 
 static double score_of(enum kge_model model, const double *s, const double *r, const double *o, uint32_t dims)
@@ -289,6 +360,30 @@ static void adagrad_steps_against_the_formula(void **state)
     }
 }
 
+/* Whatever the magnitudes that sums of squares can have; the baseline has the bits of the formula. */
+static void adagrad_steps_are_as_exact_as_promised(void **state)
+{
+    (void)state;
+    enum { N = 1000 };
+    float value[2 * N], update[2 * N], gradient[N];
+    for (int exponent = -12; exponent <= 12; exponent++) {
+        fill(value, 2 * N, 5);
+        fill(gradient, N, (uint64_t)(exponent + 100));
+        for (int i = 0; i < N; i++) {
+            value[N + i] = (1 + 9 * fabsf(value[N + i])) * powf(10, (float)exponent);
+            update[i] = gradient[i];
+        }
+        kernel->adagrad(value, update, N, 0.1f);
+        for (int i = 0; i < N; i++) {
+            float squares = value[N + i] + gradient[i] * gradient[i], formula = -0.1f * gradient[i] / sqrtf(squares);
+            double g = (double)gradient[i], exact = -(double)0.1f * g / sqrt((double)value[N + i] + g * g);
+            if (!(fabs((double)update[i] - exact) <= 5e-7 * fabs(exact)))
+                fail_msg("%s: %.9g instead of %.9g", kernel->name, (double)update[i], exact);
+            assert_true(kernel != &kge_kernel_baseline || update[i] == formula);
+        }
+    }
+}
+
 static void scores_are_counted(void **state)
 {
     (void)state;
@@ -306,10 +401,18 @@ static void scores_are_counted(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(products_are_right_and_independent),   cmocka_unit_test(combinations_are_weighted_sums),
-    cmocka_unit_test(forms_are_the_gradients_of_the_score), cmocka_unit_test(logistic_losses_and_their_derivatives),
-    cmocka_unit_test(softmax_losses_and_their_derivatives), cmocka_unit_test(penalties_against_finite_differences),
-    cmocka_unit_test(adagrad_steps_against_the_formula),    cmocka_unit_test(scores_are_counted),
+    cmocka_unit_test(products_are_right_and_independent),
+    cmocka_unit_test(combinations_are_weighted_sums),
+    cmocka_unit_test(large_products_are_right_and_independent),
+    cmocka_unit_test(large_combinations_are_weighted_sums),
+    cmocka_unit_test(combinations_of_nothing_are_zero),
+    cmocka_unit_test(forms_are_the_gradients_of_the_score),
+    cmocka_unit_test(logistic_losses_and_their_derivatives),
+    cmocka_unit_test(softmax_losses_and_their_derivatives),
+    cmocka_unit_test(penalties_against_finite_differences),
+    cmocka_unit_test(adagrad_steps_against_the_formula),
+    cmocka_unit_test(adagrad_steps_are_as_exact_as_promised),
+    cmocka_unit_test(scores_are_counted),
 };
 
 int main(void)

@@ -83,10 +83,12 @@ struct kge_slots {
     struct triple *slots; /* of each triple's subject, relation and object: places in `list` */
 };
 
-/* What a batch carries: which triples of the worker's epoch. */
+/* What a batch carries: which triples of the worker's epoch, and the first of them, because finding one takes about as long as
+ * scoring it. */
 struct kge_item {
     uint64_t first;
     uint32_t n_triples;
+    struct triple triple;
 };
 
 struct kge_worker {
@@ -94,7 +96,7 @@ struct kge_worker {
     struct pm_permutation order; /* of the worker's triples; constant in an epoch */
     uint64_t n_triples;          /* of an epoch */
     struct {                     /* the loader's */
-        uint64_t next;           /* triple */
+        uint64_t next, place;    /* triple, and where the graph has it */
         bool hints;              /* the first batch of the run is still to come */
         struct kge_slots slots;
     } stream;

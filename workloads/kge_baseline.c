@@ -2,7 +2,9 @@
 /* The kernels for every processor, compiled without fused multiply-add (the Makefile tells by the file's name). */
 #define NAME  baseline
 #define LANES 4
-#define TILE  2
+#define ROWS  2
+#define SUMS  4
+#define WIDE  4
 
 #include <stdbool.h>
 

@@ -42,7 +42,8 @@ struct kge_kernel {
                     float *out, size_t out_stride);
     /* out += weight * x */
     void (*add)(float weight, const float *x, uint32_t dims, float *out);
-    /* AdaGrad: update holds a gradient; it becomes the step and, behind it, the squares that are added to those behind value. */
+    /* AdaGrad: update holds a gradient; it becomes the step, within 5e-7 of it relatively, and, behind it, the squares that are
+     * added to those behind value. */
     void (*adagrad)(const float *value, float *update, uint32_t dims, float rate);
     /* Adds to gradient that of weight / 2 * |x|^2 (L2) or of weight * |x|^3 (N3), |.|^3 summed over the elements' absolute
      * values, of complex numbers when there are `complex` ones. */

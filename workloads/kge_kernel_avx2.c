@@ -6,7 +6,9 @@
 
 #define NAME  avx2
 #define LANES 8
-#define TILE  2
+#define ROWS  3
+#define SUMS  6
+#define WIDE  12
 
 #include <stdbool.h>
 

@@ -6,7 +6,9 @@
 
 #define NAME  avx512
 #define LANES 16
-#define TILE  4
+#define ROWS  6
+#define SUMS  12
+#define WIDE  12
 
 #include <stdbool.h>
 

@@ -62,7 +62,7 @@ void kge_slots_fill(const struct kge_state *s, const struct kge_worker *w, const
     slots->n = slots->n_keys = 0;
     slots->n_triples = item->n_triples;
     for (uint32_t i = 0; i < item->n_triples; i++) {
-        struct triple t = slots->triples[i] = kge_triple_at(s, w, item->first + i);
+        struct triple t = slots->triples[i] = i == 0 ? item->triple : kge_triple_at(s, w, item->first + i);
         slots->slots[i].s = slot_of(slots, t.s, 1, false);
         slots->slots[i].r = slot_of(slots, kge_relation_key(s, t.r), s->rows, true);
         slots->slots[i].o = slot_of(slots, t.o, 1, false);

@@ -68,14 +68,28 @@ int kge_divide(struct kge_state *s, struct pm_error *err)
     return rc == PM_OK ? PM_OK : pm_error_set(err, rc, "triples by relation: out of memory");
 }
 
+/* Place in the graph of the worker's i-th triple of the epoch. */
+static uint64_t place_of(const struct kge_state *s, const struct kge_worker *w, uint64_t i)
+{
+    uint64_t n = graph_size(&s->graph, GRAPH_TRAIN), at = pm_permutation_apply(&w->order, i);
+    if (!s->by_relation)
+        return pm_permutation_apply(&s->order, share_begin(n, w->rank, s->ranks) + at);
+    uint32_t workers = s->task.workers, node = w->rank / workers, index = w->rank % workers;
+    return s->by_relations[share_begin(n, node, s->task.nodes) + at * workers + index];
+}
+
 struct triple kge_triple_at(const struct kge_state *s, const struct kge_worker *w, uint64_t i)
 {
-    const struct graph *g = &s->graph;
-    uint64_t n = graph_size(g, GRAPH_TRAIN), at = pm_permutation_apply(&w->order, i);
-    if (!s->by_relation)
-        return g->triples[pm_permutation_apply(&s->order, share_begin(n, w->rank, s->ranks) + at)];
-    uint32_t workers = s->task.workers, node = w->rank / workers, index = w->rank % workers;
-    return g->triples[s->by_relations[share_begin(n, node, s->task.nodes) + at * workers + index]];
+    return s->graph.triples[place_of(s, w, i)];
+}
+
+/* Finds the first triple of the next batch, and has it on its way to the cache until then. */
+static void find_next(const struct kge_state *s, struct kge_worker *w)
+{
+    if (w->stream.next == w->n_triples)
+        return;
+    w->stream.place = place_of(s, w, w->stream.next);
+    __builtin_prefetch(&s->graph.triples[w->stream.place]);
 }
 
 static uint64_t triples_of(const struct kge_state *s, uint32_t rank)
@@ -98,6 +112,7 @@ uint64_t kge_epoch_begin(const void *state, void *ws, uint32_t epoch)
     uint64_t seed = pm_hash64_pair(pm_hash64_pair(s->order_seed, w->rank), s->epochs_before + epoch);
     if (w->n_triples > 0)
         pm_permutation_init(&w->order, w->n_triples, seed);
+    find_next(s, w);
     return (w->n_triples + s->batch - 1) / s->batch;
 }
 
@@ -124,10 +139,10 @@ static pm_key *put_relation(const struct kge_state *s, uint32_t relation, pm_key
 }
 
 /* The keys of each step anew: those of the triple, then for each negative object (s, r), then for each negative subject (r, o). */
-static int fill_stepwise(const struct kge_state *s, const struct kge_worker *w, struct pm_batch *batch)
+static int fill_stepwise(const struct kge_state *s, struct pm_batch *batch)
 {
     const struct kge_item *item = batch->item;
-    struct triple t = kge_triple_at(s, w, item->first);
+    struct triple t = item->triple;
     pm_key *keys = pm_batch_keys(batch, 2 + s->rows + 2 * s->negatives * (1 + s->rows));
     if (keys == NULL)
         return PM_E_MEMORY;
@@ -151,14 +166,16 @@ int kge_next(const void *state, void *ws, struct pm_batch *batch)
     struct kge_item *item = batch->item;
     uint64_t left = w->n_triples - w->stream.next;
     *item = (struct kge_item){.first = w->stream.next, .n_triples = left < s->batch ? (uint32_t)left : s->batch};
+    item->triple = s->graph.triples[w->stream.place];
     w->stream.next += item->n_triples;
+    find_next(s, w);
     batch->barrier_before = false;
     batch->n_localize = 0;
     batch->distribution = 0;
     batch->n_samples = 2 * s->negatives * (s->shared ? 1 : item->n_triples);
     int rc = w->stream.hints ? hint_relations(s, w, batch) : PM_OK;
     if (rc != PM_OK || s->stepwise)
-        return rc != PM_OK ? rc : fill_stepwise(s, w, batch);
+        return rc != PM_OK ? rc : fill_stepwise(s, batch);
     kge_slots_fill(s, w, item, &w->stream.slots);
     pm_key *keys = pm_batch_keys(batch, w->stream.slots.n_keys);
     if (keys == NULL)
