@@ -39,6 +39,7 @@ bad 3 'train.tsv: byte 0: not a checkpoint of kge' run --workload kge:train=trai
 bad 2 'dim=7 with model=complex' run --workload kge:dim=7
 bad 2 'model.*complex' run --workload kge:model=complexx
 bad 2 'export= needs values' run --values none --workload kge:export=x
+bad 2 'value_bytes=8 counts sizes alone.*allowed: --values none, or value_bytes=4' run --workload kge:preset=wikidata5m
 
 # The same training under policies with one copy of each value, and by replicas.
 task=kge:entities=500,relations=6,triples=6000,clusters=20,noise=0,dim=16,accumulator=0.01,batch=8
@@ -76,4 +77,16 @@ for policy in $("$PMLAB" list policies | cut -d ' ' -f 1); do
     is "$policy: accesses" "$(sql q.db "SELECT sum(local_reads + replica_reads + remote_reads + queued_reads) = 603 * max(steps),
         sum(sample_reads) = 200 * max(steps) FROM node_epoch JOIN epoch USING (run_id, epoch)")" "1|1"
 done
+
+# Doubles: the same messages, and each value that travels has as many bytes more as it has with 32-bit floats, 2 x 20 of them.
+for bytes in 4 8; do
+    rm -f q.db
+    good run --quiet --db q.db --values none --nodes 2 --policy classic --workload "kge:dim=20,triples=200,value_bytes=$bytes"
+    found="$(sql q.db 'SELECT sum(messages_sent), sum(remote_reads + remote_writes), sum(bytes_sent), sum(compute_s) FROM node_epoch')"
+    IFS='|' read -r messages values sent compute <<<"$found"
+    echo "value_bytes=$bytes: $found"
+    [ $bytes -eq 8 ] || { floats="$messages|$values|$compute" sent_floats=$sent; }
+done
+is "as with floats" "$messages|$values|$compute" "$floats"
+is "bytes of doubles" "$((sent - sent_floats))" "$((values * 40 * 4))"
 finish

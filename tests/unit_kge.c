@@ -57,6 +57,9 @@ static void contradictions_are_refused(void **state)
         {"kge:negatives=60000,batch=10", "1200000 negatives per batch (allowed: at most 1048576"},
         {"kge:entities=3,relations=1,triples=100", "do not fit"},
         {"kge:model=transe", "transe"},
+        {"kge:value_bytes=8", "value_bytes=8 counts sizes alone, as do presets that have it (allowed: --values none, or"},
+        {"kge:preset=wikidata5m", "value_bytes=8"},
+        {"kge:value_bytes=2", "value_bytes"},
         {"kge:preset=wikidata", "wikidata5m"},
         {"kge:resume=no/such/file", "no/such/file: cannot be opened"},
         {"kge:export=/dev/null/x", "/dev/null/x: cannot be made a folder"},
@@ -89,6 +92,25 @@ static void keys_and_lengths_are_those_of_the_models(void **state)
     }
 }
 
+/* Doubles are two floats long each, embeddings and sums of squares, of entities and of all rows of relations; nothing is computed
+ * otherwise. */
+static void numbers_of_eight_bytes_count_twice(void **state)
+{
+    (void)state;
+    struct pm_task none = alone;
+    none.with_values = false;
+    for (int i = 0; i < 2; i++) {
+        struct store s;
+        open_or_fail(&s, i == 0 ? "kge:model=rescal,dim=8," SMALL : "kge:model=rescal,dim=8,value_bytes=8," SMALL, &none);
+        assert_int_equal(s.model.layout.n_keys, 388);
+        assert_int_equal(s.model.layout.length_uniform, i == 0 ? 16 : 32);
+        struct kge_item item = {.n_triples = 1};
+        struct pm_batch batch = {.n_keys = 10, .n_samples = 12, .item = &item};
+        assert_true(pm_workload_kge.flops(s.state, &batch) == 8 * (13.0 * 6 + 6 * 16 + 9 * 22) + 20 * 13);
+        store_close(&s);
+    }
+}
+
 /* What is given beside a preset counts, and what the preset says of the rest. */
 static void presets_fill_what_is_not_given(void **state)
 {
@@ -100,6 +122,21 @@ static void presets_fill_what_is_not_given(void **state)
     const struct kge_state *k = s.state;
     assert_true(k->graph.n_entities == 500 && k->dims == 10 && k->negatives == 100 && k->stepwise);
     assert_true(k->rate == 0.1869f && k->lambda_entity == 2.83e-10f && k->lambda_relation == 6.63e-6f);
+    assert_int_equal(s.model.layout.length_uniform, 40);
+    store_close(&s);
+    static const char *const doubles[] = {"lapse-complex", "lapse-complex-large", "lapse-rescal"};
+    for (int i = 0; i < 3; i++) {
+        char specification[128];
+        snprintf(specification, sizeof specification, "kge:preset=%s,entities=500,triples=1000,dim=10", doubles[i]);
+        open_or_fail(&s, specification, &none);
+        assert_int_equal(s.model.layout.length_uniform, 40);
+        store_close(&s);
+    }
+    open_or_fail(&s, "kge:preset=wikidata5m,entities=500,triples=1000,relations=5,dim=10,value_bytes=4", &alone);
+    assert_int_equal(s.model.layout.length_uniform, 20);
+    store_close(&s);
+    open_or_fail(&s, "kge:preset=fb15k-237,entities=500,triples=1000", &none);
+    assert_int_equal(s.model.layout.length_uniform, 256);
     store_close(&s);
 }
 
@@ -558,6 +595,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(keys_and_lengths_are_those_of_the_models),
+        cmocka_unit_test(numbers_of_eight_bytes_count_twice),
         cmocka_unit_test(presets_fill_what_is_not_given),
         cmocka_unit_test(every_triple_is_visited_once_per_epoch),
         cmocka_unit_test(relations_belong_to_one_node_but_at_the_limits),

@@ -59,6 +59,7 @@ static void contradictions_are_refused(void **state)
         {"mf:rows=10,cols=10,cells=101", "do not fit"},
         {"mf:rank=0", "rank"},
         {"mf:order=rowwise", "order"},
+        {"mf:value_bytes=8", "value_bytes=8 counts sizes alone, as do presets that have it (allowed: --values none, or"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct store s;
@@ -88,6 +89,13 @@ static void values_have_the_stated_length(void **state)
         const struct pm_layout *layout = &s.model.layout;
         assert_true(layout->n_keys == 550 && layout->length_uniform == cases[i].length);
         assert_true(layout->ranges[0].end == 400);
+        store_close(&s);
+        struct pm_task none = cluster;
+        none.with_values = false;
+        char doubles[256];
+        snprintf(doubles, sizeof doubles, "%s,value_bytes=8", cases[i].options);
+        open_or_fail(&s, doubles, &none);
+        assert_int_equal(layout->length_uniform, 2 * cases[i].length);
         store_close(&s);
     }
 }

@@ -39,9 +39,10 @@ static int read_files(struct kge_state *s, const struct pm_values *o, struct pm_
 static int set_model(struct kge_state *s, struct pm_model *model, struct pm_error *err)
 {
     const struct graph *g = &s->graph;
-    int rc = pm_layout_add(&model->layout, g->n_entities, s->length, err);
+    const uint32_t floats = s->length * s->number_floats;
+    int rc = pm_layout_add(&model->layout, g->n_entities, floats, err);
     if (rc >= 0)
-        rc = pm_layout_add(&model->layout, g->n_relations * s->rows, s->length, err);
+        rc = pm_layout_add(&model->layout, g->n_relations * s->rows, floats, err);
     if (rc >= 0)
         rc = pm_distribution_uniform(&s->negative, 0, g->n_entities, err);
     model->distributions[0] = &s->negative;

@@ -42,7 +42,8 @@ struct kge_state {
     enum kge_model model;
     enum kge_loss loss;
     enum kge_norm norm;
-    uint32_t dims, rows, length; /* length = 2 dims: floats of a value */
+    uint32_t dims, rows, length; /* length = 2 dims: numbers of a value */
+    uint32_t number_floats;      /* floats that each counts in the layout; 1 with values */
     uint32_t negatives;          /* per triple and side */
     uint32_t batch;              /* most triples of one batch */
     bool shared;                 /* the triples of a batch share their negatives */

@@ -7,6 +7,7 @@
 
 #include "core/rng.h"
 #include "workloads/kge.h"
+#include "workloads/value_bytes.h"
 
 enum { DIMS_MAX = 1 << 16, NEGATIVES_MAX = 1 << 16, BATCH_MAX = 1 << 16, SAMPLES_MAX = 1 << 20, DEFAULT_CLUSTERS = 100 };
 
@@ -69,6 +70,7 @@ const struct pm_option kge_options[] = {
      .help = "initial sums of squares of AdaGrad",
      .min = 1e-12,
      .max = 1e12},
+    VALUE_BYTES_OPTION,
     {.name = "entities",
      .type = PM_OPT_COUNT,
      .def = "2000",
@@ -152,6 +154,7 @@ static const struct setting settings[] = {
     {"wikidata5m", "rate", "0.1869"},
     {"wikidata5m", "lambda_entity", "2.83e-10"},
     {"wikidata5m", "lambda_relation", "6.63e-6"},
+    {"wikidata5m", "value_bytes", "8"},
     {"lapse-complex", "entities", "490598"},
     {"lapse-complex", "relations", "573"},
     {"lapse-complex", "triples", "3000000"},
@@ -159,6 +162,7 @@ static const struct setting settings[] = {
     {"lapse-complex", "negatives", "10"},
     {"lapse-complex", "update", "score"},
     {"lapse-complex", "partition", "relations"},
+    {"lapse-complex", "value_bytes", "8"},
     {"lapse-complex-large", "entities", "490598"},
     {"lapse-complex-large", "relations", "573"},
     {"lapse-complex-large", "triples", "3000000"},
@@ -166,6 +170,7 @@ static const struct setting settings[] = {
     {"lapse-complex-large", "negatives", "10"},
     {"lapse-complex-large", "update", "score"},
     {"lapse-complex-large", "partition", "relations"},
+    {"lapse-complex-large", "value_bytes", "8"},
     {"lapse-rescal", "entities", "490598"},
     {"lapse-rescal", "relations", "573"},
     {"lapse-rescal", "triples", "3000000"},
@@ -174,6 +179,7 @@ static const struct setting settings[] = {
     {"lapse-rescal", "negatives", "10"},
     {"lapse-rescal", "update", "score"},
     {"lapse-rescal", "partition", "relations"},
+    {"lapse-rescal", "value_bytes", "8"},
     {"fb15k-237", "entities", "14541"},
     {"fb15k-237", "relations", "237"},
     {"fb15k-237", "triples", "272115"},
@@ -316,6 +322,8 @@ int kge_take_options(struct kge_state *s, const struct pm_values *given, struct 
     rc = keep_path(&o, "export", &s->export_folder, err);
     if (rc == PM_OK)
         rc = keep_path(&o, "checkpoint", &s->checkpoint, err);
+    if (rc == PM_OK)
+        rc = value_bytes_take(&o, s->task.with_values, &s->number_floats, err);
     if (rc == PM_OK)
         rc = check_sources(given, err);
     if (rc == PM_OK)

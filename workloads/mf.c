@@ -13,6 +13,7 @@
 
 #include "core/pm.h"
 #include "core/rng.h"
+#include "workloads/value_bytes.h"
 
 /* Most cells whose values evaluation reads at once, and about how many floats they may have. */
 enum { EVALUATE_CELLS = 256, EVALUATE_FLOATS = 1 << 18 };
@@ -69,6 +70,7 @@ static const struct pm_option options[] = {
      .help = "initial sums of squares of AdaGrad",
      .min = 1e-12,
      .max = 1e12},
+    VALUE_BYTES_OPTION,
     {.name = "rows",
      .type = PM_OPT_COUNT,
      .def = "10000",
@@ -188,12 +190,13 @@ static int take_options(struct mf_state *s, const struct pm_values *o, struct pm
     s->kernel = mf_kernel_choose(pm_values_enum(o, "isa") == 1);
     if (s->bold && !s->task.with_values)
         return pm_error_set(err, PM_E_OPTION, "bold=1 needs values (allowed: bold=0 with --values none)");
-    return check_options(o, err);
+    int rc = value_bytes_take(o, s->task.with_values, &s->number_floats, err);
+    return rc == PM_OK ? check_options(o, err) : rc;
 }
 
 static int set_model(const struct mf_state *s, struct pm_model *model, struct pm_error *err)
 {
-    uint32_t length = mf_value_length(s->rank, s->bias, s->adagrad);
+    uint32_t length = s->number_floats * mf_value_length(s->rank, s->bias, s->adagrad);
     int rc = pm_layout_add(&model->layout, s->rows, length, err);
     if (rc >= 0)
         rc = pm_layout_add(&model->layout, s->columns, length, err);

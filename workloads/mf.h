@@ -32,7 +32,8 @@ struct mf_state {
     uint32_t ranks;
     uint32_t rank; /* of the factorisation */
     bool bias, adagrad, bold, blocked;
-    uint32_t batch_cells; /* most cells of one batch */
+    uint32_t batch_cells;   /* most cells of one batch */
+    uint32_t number_floats; /* floats that a number of a value counts in the layout; 1 with values */
     float rate, lambda, init, accumulator;
     uint64_t init_seed, stream_seed;
     const struct mf_kernel *kernel;
