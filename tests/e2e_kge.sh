@@ -82,11 +82,12 @@ done
 for bytes in 4 8; do
     rm -f q.db
     good run --quiet --db q.db --values none --nodes 2 --policy classic --workload "kge:dim=20,triples=200,value_bytes=$bytes"
-    found="$(sql q.db 'SELECT sum(messages_sent), sum(remote_reads + remote_writes), sum(bytes_sent), sum(compute_s) FROM node_epoch')"
-    IFS='|' read -r messages values sent compute <<<"$found"
+    found="$(sql q.db 'SELECT sum(messages_sent), sum(remote_reads + remote_writes), sum(bytes_sent),
+        (SELECT sum(flops) FROM epoch) FROM node_epoch')"
+    IFS='|' read -r messages values sent flops <<<"$found"
     echo "value_bytes=$bytes: $found"
-    [ $bytes -eq 8 ] || { floats="$messages|$values|$compute" sent_floats=$sent; }
+    [ $bytes -eq 8 ] || { floats="$messages|$values|$flops" sent_floats=$sent; }
 done
-is "as with floats" "$messages|$values|$compute" "$floats"
+is "as with floats" "$messages|$values|$flops" "$floats"
 is "bytes of doubles" "$((sent - sent_floats))" "$((values * 40 * 4))"
 finish

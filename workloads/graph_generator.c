@@ -152,7 +152,8 @@ static int prepare(struct generator *g, struct graph *graph, uint64_t n, struct 
     g->blocks_left = (n * DRAWS_PER_TRIPLE_MAX + DRAWS_SPARE) / BLOCK;
     g->entity_of = scatter(c->entities, stream_seed(c, "graph.entities"));
     g->relation_of = scatter(c->relations, stream_seed(c, "graph.relations"));
-    if (g->entity_of == NULL || g->relation_of == NULL || triple_set_init(&g->drawn, n) != PM_OK || graph_reserve(graph, n) != PM_OK)
+    if (g->entity_of == NULL || g->relation_of == NULL || triple_set_init(&g->drawn, n) != PM_OK ||
+        graph_reserve(graph, n) != PM_OK)
         return pm_error_set(err, PM_E_MEMORY, "%" PRIu64 " generated triples: out of memory", n);
     return PM_OK;
 }
