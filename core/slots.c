@@ -18,8 +18,14 @@ struct sparse_entry {
     struct pm_slot slot; /* forgotten: its location is the number of the entry that was forgotten before */
 };
 
+/* Of the index. Two keys that meet there are told apart without a look at their entries, each of which is far away. */
+struct sparse_place {
+    uint32_t entry; /* its number + 1, 0 = empty */
+    uint32_t tag;   /* upper half of the hash of its key */
+};
+
 struct pm_sparse {
-    uint32_t *index; /* entry number + 1, 0 = empty; open addressing */
+    struct sparse_place *index; /* open addressing by the lower half */
     uint32_t mask, n; /* n: entries, also forgotten ones */
     uint32_t n_forgotten;
     pm_node_id forgotten; /* number of the one that was last */
@@ -44,24 +50,36 @@ static struct sparse_entry *entry_at(const struct pm_sparse *t, uint32_t i)
     return &t->chunks[i / CHUNK_SLOTS][i % CHUNK_SLOTS];
 }
 
+static uint32_t tag_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32);
+}
+
 /* Place in the index where the key is or would be. */
 static uint32_t index_place(const struct pm_sparse *t, pm_key key)
 {
-    uint32_t at = (uint32_t)pm_hash64(key) & t->mask;
-    while (t->index[at] && entry_at(t, t->index[at] - 1)->key != key)
-        at = (at + 1) & t->mask;
+    uint64_t hash = pm_hash64(key);
+    uint32_t at = (uint32_t)hash & t->mask, tag = tag_of(hash);
+    for (struct sparse_place p; (p = t->index[at]).entry; at = (at + 1) & t->mask)
+        if (p.tag == tag && entry_at(t, p.entry - 1)->key == key)
+            break;
     return at;
 }
 
 struct pm_slot *pm_sparse_find(const struct pm_sparse *t, pm_key key)
 {
-    uint32_t e = t->index[index_place(t, key)];
+    uint32_t e = t->index[index_place(t, key)].entry;
     return e ? &entry_at(t, e - 1)->slot : NULL;
+}
+
+static void index_put(struct pm_sparse *t, uint32_t at, pm_key key, uint32_t i)
+{
+    t->index[at] = (struct sparse_place){.entry = i + 1, .tag = tag_of(pm_hash64(key))};
 }
 
 static int index_grow(struct pm_sparse *t)
 {
-    uint32_t *bigger = calloc(2 * ((size_t)t->mask + 1), sizeof *bigger);
+    struct sparse_place *bigger = calloc(2 * ((size_t)t->mask + 1), sizeof *bigger);
     if (!bigger)
         return PM_E_MEMORY;
     free(t->index);
@@ -69,7 +87,7 @@ static int index_grow(struct pm_sparse *t)
     t->mask = 2 * t->mask + 1;
     for (uint32_t i = 0; i < t->n; i++)
         if (entry_at(t, i)->key != PM_KEY_NONE)
-            t->index[index_place(t, entry_at(t, i)->key)] = i + 1;
+            index_put(t, index_place(t, entry_at(t, i)->key), entry_at(t, i)->key, i);
     return PM_OK;
 }
 
@@ -108,15 +126,15 @@ struct pm_slot *pm_sparse_get(struct pm_slots *s, pm_key key)
 {
     struct pm_sparse *t = s->sparse;
     uint32_t at = index_place(t, key);
-    if (t->index[at])
-        return &entry_at(t, t->index[at] - 1)->slot;
+    if (t->index[at].entry)
+        return &entry_at(t, t->index[at].entry - 1)->slot;
     uint32_t i = free_entry(t);
     if (i == UINT32_MAX)
         return NULL;
     struct sparse_entry *e = entry_at(t, i);
     e->key = key;
     e->slot = (struct pm_slot){.location = PM_NODE_NONE};
-    t->index[at] = i + 1;
+    index_put(t, at, key, i);
     if (t->n - t->n_forgotten > t->mask / 2 && index_grow(t) != PM_OK)
         return NULL;
     return &e->slot;
@@ -127,18 +145,18 @@ void pm_slots_forget(struct pm_slots *s, pm_key key)
     struct pm_sparse *t = s->sparse;
     if (!t)
         return;
-    uint32_t hole = index_place(t, key), i = t->index[hole] - 1;
+    uint32_t hole = index_place(t, key), i = t->index[hole].entry - 1;
     struct sparse_entry *e = entry_at(t, i);
     PM_ASSERT(e->slot.state == PM_SLOT_ABSENT && !e->slot.flags && !e->slot.intents && !e->slot.listed);
     /* those behind it move up, so that each is still found from its own place on */
-    for (uint32_t at = (hole + 1) & t->mask; t->index[at]; at = (at + 1) & t->mask) {
-        uint32_t own = (uint32_t)pm_hash64(entry_at(t, t->index[at] - 1)->key) & t->mask;
+    for (uint32_t at = (hole + 1) & t->mask; t->index[at].entry; at = (at + 1) & t->mask) {
+        uint32_t own = (uint32_t)pm_hash64(entry_at(t, t->index[at].entry - 1)->key) & t->mask;
         if (((at - own) & t->mask) < ((at - hole) & t->mask))
             continue; /* its own place is behind the hole */
         t->index[hole] = t->index[at];
         hole = at;
     }
-    t->index[hole] = 0;
+    t->index[hole] = (struct sparse_place){0};
     e->key = PM_KEY_NONE;
     e->slot = (struct pm_slot){.location = t->forgotten};
     t->forgotten = i;
