@@ -13,7 +13,8 @@ set errorbars lw 1.5 lc rgb 'black'
 set logscale y
 set format y '%.0s%c'
 set xtics rotate by 40 right font ',9' scale 0
-set xrange [-0.6:*]
+stats data index 0 every ::1 using 2 name 'bars' nooutput
+set xrange [-0.6:bars_records - 0.4]
 set multiplot layout 1,2 title figure_title
 set tmargin at screen 0.90
 set bmargin at screen 0.30
