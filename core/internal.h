@@ -17,6 +17,7 @@ enum {
     PM_OPS_MAX = 1 << 16,  /* operations of one worker that are not complete */
     PM_HOPS_MAX = 64,      /* a request forwarded more often runs in a circle */
     PM_QUEUE_BUCKETS = 256,
+    PM_SHIPPED_BUCKETS = 4096, /* where owners push values, deltas of some clocks are kept */
     PM_ARRIVAL_BUCKETS = 4096, /* a hundred thousand waiting operations are few in each */
     PM_ERAS_KEPT = 64,     /* how long what was true in an era is remembered */
     PM_GENERATIONS_KEPT = 64
@@ -132,7 +133,7 @@ struct pm_rounds {
     uint32_t *answers_in;      /* per node: ANSWER messages handled of it */
     struct pm_message **early_answers; /* per node: those that came before their turn, in order */
     struct pm_latch shipped_latch;
-    struct pm_shipped *shipped[PM_QUEUE_BUCKETS];
+    struct pm_shipped *shipped[PM_SHIPPED_BUCKETS];
     uint64_t asked, answered; /* with traits.versions: refreshes, over the whole run; atomic */
     int64_t began_ns;         /* the first of those that are open; atomic */
     uint32_t generation;      /* of those that are open, or were last (core/staleness.c); atomic */

@@ -43,7 +43,7 @@ void pm_rounds_fini(struct pm_node *node)
         free_list(r->early[i]);
     for (uint32_t i = 0; r->early_answers && i < node->config.nodes; i++)
         free_list(r->early_answers[i]);
-    for (uint32_t b = 0; b < PM_QUEUE_BUCKETS; b++)
+    for (uint32_t b = 0; b < PM_SHIPPED_BUCKETS; b++)
         for (struct pm_shipped *s = r->shipped[b], *next; s; s = next) {
             next = s->next;
             free(s);
@@ -77,7 +77,7 @@ size_t pm_take(struct pm_node *node, struct pm_key_list *list, pm_key **keys)
 
 static struct pm_shipped **shipped_bucket(struct pm_rounds *r, pm_key key)
 {
-    return &r->shipped[pm_hash64(key) % PM_QUEUE_BUCKETS];
+    return &r->shipped[pm_hash64(key) % PM_SHIPPED_BUCKETS];
 }
 
 /* Keeps a copy of a delta that an answer under way may not include. */

@@ -379,7 +379,7 @@ static int at_end(void *arg, struct memnet *net, struct pm_error *err)
         return pm_error_set(err, PM_E_INTERNAL, "%s", world->twice);
     for (pm_node_id i = 0; i < world->nodes; i++) {
         const struct pm_node *node = memnet_node(net, i);
-        for (uint32_t b = 0; b < PM_QUEUE_BUCKETS; b++)
+        for (uint32_t b = 0; b < PM_SHIPPED_BUCKETS; b++)
             if (node->rounds.shipped[b])
                 return pm_error_set(err, PM_E_INTERNAL, "node %u still keeps a shipped delta", i);
         for (uint32_t w = 0; w < world->workers && node->traits.worker_logs; w++)
