@@ -3,7 +3,8 @@
 set datafile missing 'NaN'
 set termoption noenhanced
 set title figure_title
-set key bmargin center horizontal
+set key inside right bottom
+set linetype 9 linecolor rgb '#888888'
 set grid
 set xrange [0:*]
 set yrange [0:*]
