@@ -62,14 +62,16 @@ static int print_line(const char *prefix, const char *name, const char *value, s
     return PM_OK;
 }
 
+/* What was not given is in force, but stands in a comment: a module may take what is given as a wish. */
 static int print_module(const char *kind, const struct cli_module_spec *module, struct pm_error *err)
 {
     int rc = print_line("", kind, module->spec.name, err);
-    char prefix[16];
-    snprintf(prefix, sizeof prefix, "%s.", kind);
+    char comment[20], *prefix = comment + 2;
+    snprintf(comment, sizeof comment, "; %s.", kind);
     for (size_t i = 0; i < module->values.n && rc == PM_OK; i++)
         if (module->values.values[i].set)
-            rc = print_line(prefix, module->values.table[i].name, module->values.values[i].text, err);
+            rc = print_line(module->values.values[i].given ? prefix : comment, module->values.table[i].name,
+                            module->values.values[i].text, err);
     return rc;
 }
 

@@ -142,7 +142,7 @@ static int run_backend(const struct pm_job *job, enum consistency_backend which,
     code = pm_spec_parse(text, &spec, err);
     if (code != PM_OK)
         return code;
-    code = pm_spec_apply(&spec, backend->options, &values, err);
+    code = pm_spec_apply(&spec, backend->options, NULL, &values, err);
     pm_spec_free(&spec);
     if (code != PM_OK)
         return code;

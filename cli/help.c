@@ -43,10 +43,36 @@ static void print_option(const struct pm_option *option, const char *prefix, boo
     putchar('\n');
 }
 
-void cli_help_table(const struct pm_option *table, const char *prefix)
+/* One setting, with the options beside which it does not count. */
+static void print_setting(const struct pm_preset *row, bool first)
+{
+    printf("%s%s=%s", first ? "" : ",", row->option, row->text);
+    for (int i = 0; i < PM_PRESET_UNLESS_MAX && row->unless[i] != NULL; i++)
+        printf("%s%s", i == 0 ? " (unless " : " or ", row->unless[i]);
+    if (row->unless[0] != NULL)
+        printf(" is given)");
+}
+
+/* One line for the preset of this row and all that it sets, if the row is the first of it. */
+static void print_preset(const struct pm_preset *presets, const struct pm_preset *row)
+{
+    for (const struct pm_preset *before = presets; before < row; before++)
+        if (strcmp(before->preset, row->preset) == 0)
+            return;
+    int width = printf("  " PM_PRESET_OPTION "=%s", row->preset);
+    printf("%*s  ", width < HELP_COLUMN ? HELP_COLUMN - width : 0, "");
+    for (const struct pm_preset *later = row; later->preset != NULL; later++)
+        if (strcmp(later->preset, row->preset) == 0)
+            print_setting(later, later == row);
+    putchar('\n');
+}
+
+void cli_help_module(const struct pm_option *table, const struct pm_preset *presets)
 {
     for (const struct pm_option *option = table; option != NULL && option->name != NULL; option++)
-        print_option(option, prefix, true);
+        print_option(option, "", true);
+    for (const struct pm_preset *row = presets; row != NULL && row->preset != NULL; row++)
+        print_preset(presets, row);
 }
 
 static void print_rows(unsigned command, unsigned flags)

@@ -20,7 +20,7 @@ static void list_policies(bool verbose)
     for (const struct pm_policy *const *p = pm_registry_policies; *p != NULL; p++) {
         item((*p)->name, (*p)->summary);
         if (verbose)
-            cli_help_table((*p)->options, "");
+            cli_help_module((*p)->options, (*p)->presets);
     }
 }
 
@@ -29,7 +29,7 @@ static void list_workloads(bool verbose)
     for (const struct pm_workload *const *w = pm_registry_workloads; *w != NULL; w++) {
         item((*w)->name, (*w)->summary);
         if (verbose)
-            cli_help_table((*w)->options, "");
+            cli_help_module((*w)->options, (*w)->presets);
     }
 }
 
@@ -72,7 +72,7 @@ static int describe(bool policy, const char *name)
     if (rc != PM_OK)
         return cli_complain(rc, err.text);
     item(policy ? p->name : w->name, policy ? p->summary : w->summary);
-    cli_help_table(policy ? p->options : w->options, "");
+    cli_help_module(policy ? p->options : w->options, policy ? p->presets : w->presets);
     return 0;
 }
 

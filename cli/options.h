@@ -106,8 +106,8 @@ bool cli_platform_is_file(const struct cli_args *args);
 
 /* Prints the help of a command on standard output (help.c). */
 void cli_help(unsigned command);
-/* Prints a table of options, one line each (help.c). */
-void cli_help_table(const struct pm_option *table, const char *prefix);
+/* Prints a module's options and presets, one line each (help.c). */
+void cli_help_module(const struct pm_option *table, const struct pm_preset *presets);
 
 /* Shorthands for values of the table. */
 #define cli_flag(args, name)  pm_values_bool(&(args)->values, name)

@@ -7,7 +7,7 @@
 
 #include "core/node.h"
 
-/* Text of the options that differ from their defaults. */
+/* Text of the options that had to be given. */
 static char *differing(const char *name, const struct pm_values *values)
 {
     size_t length = pm_spec_format_values(name, values, false, NULL, 0);
@@ -47,7 +47,7 @@ static int blame(const struct cli_args *args, bool from_file, int rc, struct pm_
 static int fill(const struct cli_args *args, struct cli_module_spec *out, const struct pm_option *table,
                 const struct cli_pairs *pairs, struct pm_error *err)
 {
-    int rc = pm_spec_apply(&out->spec, table, &out->values, err);
+    int rc = pm_spec_apply(&out->spec, table, NULL, &out->values, err);
     for (size_t i = 0; i < pairs->n && rc == PM_OK; i++) {
         rc = pm_values_set(&out->values, pairs->pairs[i].name, pairs->pairs[i].value, err);
         if (rc != PM_OK)
@@ -56,8 +56,11 @@ static int fill(const struct cli_args *args, struct cli_module_spec *out, const 
     return rc;
 }
 
-static int finish(struct cli_module_spec *out, const char *name, struct pm_error *err)
+static int finish(struct cli_module_spec *out, const char *name, const struct pm_preset *presets, struct pm_error *err)
 {
+    int rc = pm_values_take_preset(&out->values, presets, err);
+    if (rc != PM_OK)
+        return pm_error_wrap(err, rc, "%s", out->spec.name);
     out->options = differing(name, &out->values);
     return out->options != NULL ? PM_OK : pm_error_set(err, PM_E_MEMORY, "%s: out of memory", name);
 }
@@ -74,7 +77,7 @@ int cli_policy_of(const struct cli_args *args, const struct pm_spec *spec, struc
     if (rc == PM_OK)
         rc = fill(args, out, out->policy->options, &args->policy, err);
     if (rc == PM_OK)
-        rc = finish(out, out->policy->name, err);
+        rc = finish(out, out->policy->name, out->policy->presets, err);
     if (rc != PM_OK)
         cli_module_spec_free(out);
     return rc;
@@ -94,7 +97,7 @@ int cli_workload_of(const struct cli_args *args, struct cli_module_spec *out, st
         !pm_values_is_given(&out->values, "isa"))
         rc = pm_values_set(&out->values, "isa", cli_text(args, "isa"), err);
     if (rc == PM_OK)
-        rc = finish(out, out->workload->name, err);
+        rc = finish(out, out->workload->name, out->workload->presets, err);
     if (rc != PM_OK)
         cli_module_spec_free(out);
     return rc;

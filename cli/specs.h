@@ -29,7 +29,7 @@ struct cli_module_spec {
     struct pm_values values;
     const struct pm_policy *policy; /* one of the two */
     const struct pm_workload *workload;
-    char *options; /* text of the options that differ from their defaults: a=1,b=2 */
+    char *options; /* text of those that had to be given (pm_spec_format_values): a=1,b=2 */
 };
 /* The policy that the arguments name, or `spec` (not NULL: copied), with the arguments' policy.NAME=VALUE
  * added. */

@@ -14,6 +14,8 @@
 
 #define PM_OPTION_TEXT_MAX 4096 /* longest value, in bytes */
 #define PM_OPTION_NAME_MAX 63   /* longest option name, in bytes */
+#define PM_PRESET_OPTION   "preset"
+#define PM_PRESET_UNLESS_MAX 2
 
 enum pm_option_type {
     PM_OPT_COUNT = 1, /* whole number; suffix k M G T = powers of ten; 1e6 and 1.5M are whole, too */
@@ -40,10 +42,19 @@ struct pm_option {
     double min, max;
 };
 
+/* One setting of a preset: where the table's enum "preset" has this value and the user has not given the option, its value is
+ * `text`. A table of presets ends with a row whose preset is NULL. */
+struct pm_preset {
+    const char *preset, *option, *text;
+    const char *unless[PM_PRESET_UNLESS_MAX]; /* other options beside which, when given, the setting does not count */
+};
+
 /* One parsed value; which members hold it depends on the type. An unset value has set = false and zeros. */
 struct pm_value {
     bool set;
     bool given;       /* by the user, even when equal to the default */
+    bool preset;      /* by a preset; then not given */
+    bool overrules;   /* given, and a setting of the preset does not count because of it */
     int choice;       /* ENUM: index in choices; BOOL: 0 or 1 */
     uint64_t whole;   /* COUNT, BYTES */
     int64_t ns;       /* DURATION, rounded to nanoseconds */
@@ -81,12 +92,13 @@ const char *pm_option_allowed(const struct pm_option *option);
 int pm_values_init(struct pm_values *values, const struct pm_option *table, struct pm_error *err);
 void pm_values_free(struct pm_values *values);
 
-/* Deep copy into an uninitialised dst. PM_E_MEMORY. */
-int pm_values_copy(struct pm_values *dst, const struct pm_values *src, struct pm_error *err);
-
 /* Sets one option by name. An unknown name (PM_E_OPTION) is answered with the nearest one; after any error
  * the former value stands. */
 int pm_values_set(struct pm_values *values, const char *name, const char *text, struct pm_error *err);
+
+/* Sets what the preset that is chosen says of options that are not given: to be called once, when all that the user gave is set.
+ * NULL counts as the empty table. PM_E_ARGUMENT when the table is wrong, PM_E_MEMORY; the caller frees the values then, too. */
+int pm_values_take_preset(struct pm_values *values, const struct pm_preset *presets, struct pm_error *err);
 
 /* Accessors. A name that the table does not have, or of another type, is a programmer error (assertion).
  * Unset values read as 0, false, -1 (enum), NULL (text). */
@@ -102,6 +114,7 @@ const char *pm_values_text(const struct pm_values *values, const char *name); /*
 const char *pm_values_canonical(const struct pm_values *values, const char *name);
 bool pm_values_is_set(const struct pm_values *values, const char *name);
 bool pm_values_is_given(const struct pm_values *values, const char *name);
-bool pm_values_is_default(const struct pm_values *values, const char *name); /* equals the default */
+/* Equals the default, and the preset, if one is chosen, says nothing of it. */
+bool pm_values_is_default(const struct pm_values *values, const char *name);
 
 #endif

@@ -26,7 +26,7 @@
 #include "core/stats.h"
 #include "core/types.h"
 
-enum { PM_POLICY_ABI = 2, PM_ITERATION_CLOCK_BITS = 40, PM_INTENTS_MAX = 1 << 26 };
+enum { PM_POLICY_ABI = 3, PM_ITERATION_CLOCK_BITS = 40, PM_INTENTS_MAX = 1 << 26 };
 #define PM_CLOCK_SUB_EPOCHS UINT32_MAX /* as traits.clock_every */
 
 struct pm_ctx;
@@ -148,6 +148,7 @@ struct pm_policy {
     uint32_t abi;
     const char *name, *summary;
     const struct pm_option *options;
+    const struct pm_preset *presets; /* what the choices of the option "preset" set; NULL: none */
     size_t node_bytes; /* zeroed private state per node, handed to every hook as `state` */
 
     /* Mandatory. Fills traits (zeroed before), reads options. PM_OK or an error with text. Called once per node, before

@@ -214,14 +214,16 @@ void pm_spec_list_free(struct pm_spec *specs, size_t n)
     free(specs);
 }
 
-int pm_spec_apply(const struct pm_spec *spec, const struct pm_option *table, struct pm_values *values,
-                  struct pm_error *err)
+int pm_spec_apply(const struct pm_spec *spec, const struct pm_option *table, const struct pm_preset *presets,
+                  struct pm_values *values, struct pm_error *err)
 {
     int rc = pm_values_init(values, table, err);
     if (rc != PM_OK)
         return pm_error_wrap(err, rc, "%.80s", spec->name);
     for (size_t i = 0; i < spec->n && rc == PM_OK; i++)
         rc = pm_values_set(values, spec->pairs[i].name, spec->pairs[i].value, err);
+    if (rc == PM_OK)
+        rc = pm_values_take_preset(values, presets, err);
     if (rc != PM_OK) {
         pm_values_free(values);
         return pm_error_wrap(err, rc, "%.80s", spec->name);
@@ -283,7 +285,8 @@ size_t pm_spec_format_values(const char *name, const struct pm_values *values, b
     bool first = true;
     for (size_t i = 0; i < values->n; i++) {
         const char *option = values->table[i].name;
-        if (!pm_values_is_set(values, option) || (!all && pm_values_is_default(values, option)))
+        bool implied = values->values[i].preset || pm_values_is_default(values, option);
+        if (!pm_values_is_set(values, option) || (!all && implied))
             continue;
         put_pair(&w, first, option, pm_values_canonical(values, option));
         first = false;

@@ -34,16 +34,17 @@ void pm_spec_free(struct pm_spec *spec);
 int pm_spec_list_parse(const char *text, struct pm_spec **out, size_t *n, struct pm_error *err);
 void pm_spec_list_free(struct pm_spec *specs, size_t n);
 
-/* Fills an uninitialised `values` with the table's defaults and then the specification's pairs. The message
- * starts with the specification's name. Nothing is left to free after an error. */
-int pm_spec_apply(const struct pm_spec *spec, const struct pm_option *table, struct pm_values *values,
-                  struct pm_error *err);
+/* Fills an uninitialised `values` with the table's defaults, then the specification's pairs, then what the preset says that they
+ * choose; presets = NULL: none, or not yet. The message starts with the specification's name. Nothing is left to free after an
+ * error. */
+int pm_spec_apply(const struct pm_spec *spec, const struct pm_option *table, const struct pm_preset *presets,
+                  struct pm_values *values, struct pm_error *err);
 
 /* Text that parses to the same specification. Returns the length as snprintf does. */
 size_t pm_spec_format(const struct pm_spec *spec, char *buf, size_t size);
 
 /* Canonical specification of a name and values in the table's order: those that are set, or (all = false)
- * only those that differ from their defaults. Returns the length as snprintf does. */
+ * only those that had to be given: neither defaults nor what the preset says. Returns the length as snprintf does. */
 size_t pm_spec_format_values(const char *name, const struct pm_values *values, bool all, char *buf,
                              size_t size);
 

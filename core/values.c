@@ -88,25 +88,6 @@ void pm_values_free(struct pm_values *values)
     *values = (struct pm_values){0};
 }
 
-int pm_values_copy(struct pm_values *dst, const struct pm_values *src, struct pm_error *err)
-{
-    *dst = (struct pm_values){.table = src->table, .n = src->n};
-    dst->values = calloc(src->n + 1, sizeof *dst->values);
-    if (dst->values == NULL)
-        return pm_error_set(err, PM_E_MEMORY, "%zu options: out of memory", src->n);
-    for (size_t i = 0; i < src->n; i++) {
-        dst->values[i] = src->values[i];
-        if (src->values[i].text == NULL)
-            continue;
-        dst->values[i].text = strdup(src->values[i].text);
-        if (dst->values[i].text == NULL) {
-            pm_values_free(dst);
-            return pm_error_set(err, PM_E_MEMORY, "%zu options: out of memory", src->n);
-        }
-    }
-    return PM_OK;
-}
-
 static int unknown_option(const struct pm_values *values, const char *name, struct pm_error *err)
 {
     if (values->n == 0)
@@ -223,6 +204,8 @@ bool pm_values_is_default(const struct pm_values *values, const char *name)
     size_t row = row_of(values, name);
     const struct pm_option *option = &values->table[row];
     const struct pm_value *value = &values->values[row];
+    if (value->preset || value->overrules)
+        return false;
     if (!value->set || option->def == NULL)
         return value->set == (option->def != NULL);
     struct pm_value def;

@@ -21,7 +21,7 @@
 #include "core/option.h"
 #include "core/types.h"
 
-enum { PM_WORKLOAD_ABI = 2, PM_DISTRIBUTIONS_MAX = 8, PM_METRICS_MAX = 8 };
+enum { PM_WORKLOAD_ABI = 3, PM_DISTRIBUTIONS_MAX = 8, PM_METRICS_MAX = 8 };
 
 struct pm_frequent;
 struct pm_worker;
@@ -96,6 +96,7 @@ struct pm_workload {
     uint32_t abi;
     const char *name, *summary;
     const struct pm_option *options;
+    const struct pm_preset *presets; /* what the choices of the option "preset" set; NULL: none */
     size_t state_bytes, worker_bytes, batch_bytes;
     uint32_t default_ahead; /* batches by which intents and pulls may be early, when the user says nothing */
     bool needs_values;      /* refuses --values none */

@@ -51,72 +51,39 @@ static const struct pm_option options_table[] = {
     {0},
 };
 
-/* What can be preset. */
-struct knobs {
-    uint64_t replicate; /* PM_FREQUENT_BY_FACTOR: see hot_scale */
-    double hot_scale;
-    int64_t interval_ns;
-    uint64_t ahead;
-    struct pm_sampling sampling;
+/* The number of replicated keys of a published task: one way to choose them, and not the one that the user then has asked for. */
+#define REPLICATE(preset_, count)                                                                                        \
+    {.preset = preset_, .option = "replicate", .text = count, .unless = {"hot_factor", "hot_scale"}}
+
+/* Settings with which the successor was compared: factor of the heuristic's number of keys, and ahead. */
+#define KNOBS(preset_, factor, clocks)                                                                                   \
+    {.preset = preset_, .option = "hot_scale", .text = factor}, {.preset = preset_, .option = "ahead", .text = clocks},    \
+        {.preset = preset_, .option = "syncs_per_second", .text = "1000"},                                               \
+        {.preset = preset_, .option = "sampling", .text = "local"}
+
+static const struct pm_preset presets_table[] = {
+    REPLICATE("kge", "900"),
+    REPLICATE("wv", "3272"),
+    REPLICATE("wv_tuned", "209408"),
+    REPLICATE("mf", "755"),
+    KNOBS("knobs1", "0.2199", "16"),
+    KNOBS("knobs2", "0.0288", "134"),
+    KNOBS("knobs3", "19.165", "1"),
+    KNOBS("knobs4", "43.543", "25"),
+    KNOBS("knobs5", "0.0415", "1"),
+    {0},
 };
 
-/* In the order of the option's choices. The first four: numbers of replicated keys of the published tasks; the others: the
- * settings (factor of the heuristic's number of keys, ahead) with which the successor was compared, all with 1000 rounds per
- * second and local sampling. */
-static const struct preset {
-    uint64_t replicate;
-    double hot_scale;
-    uint64_t ahead;
-} presets[] = {
-    {0, 0, 0},
-    {900, 0, 0},
-    {3272, 0, 0},
-    {209408, 0, 0},
-    {755, 0, 0},
-    {0, 0.2199, 16},
-    {0, 0.0288, 134},
-    {0, 19.165, 1},
-    {0, 43.543, 25},
-    {0, 0.0415, 1},
-};
-
-enum { PRESET_INTERVAL_NS = 1000 * 1000 };
-
-static void apply_preset(const struct preset *preset, const struct pm_values *options, struct knobs *k)
+static int check_options(const struct pm_values *options, struct pm_error *err)
 {
-    bool numbers = pm_values_is_given(options, "hot_factor") || pm_values_is_given(options, "hot_scale") ||
-                   pm_values_is_given(options, "replicate");
-    if (preset->replicate && !numbers)
-        k->replicate = preset->replicate;
-    if (preset->hot_scale <= 0)
-        return;
-    if (!pm_values_is_given(options, "hot_scale"))
-        k->hot_scale = preset->hot_scale;
-    if (!pm_values_is_given(options, "ahead"))
-        k->ahead = preset->ahead;
-    if (!pm_values_is_given(options, "syncs_per_second"))
-        k->interval_ns = PRESET_INTERVAL_NS;
-    if (!pm_values_is_given(options, "sampling"))
-        k->sampling.scheme = PM_SAMPLING_LOCAL;
+    if (!pm_values_is_given(options, "replicate") ||
+        !(pm_values_is_given(options, "hot_factor") || pm_values_is_given(options, "hot_scale")))
+        return PM_OK;
+    return pm_error_set(err, PM_E_OPTION,
+                        "nups: replicate= is a number of keys, hot_factor= and hot_scale= find one (allowed: one way of the two)");
 }
 
-static int read_knobs(const struct pm_values *options, struct knobs *k, struct pm_error *err)
-{
-    bool counted = pm_values_is_set(options, "replicate");
-    *k = (struct knobs){.replicate = counted ? pm_values_count(options, "replicate") : PM_FREQUENT_BY_FACTOR,
-                        .hot_scale = pm_values_real(options, "hot_scale"),
-                        .interval_ns = pm_exchange_interval_ns(options),
-                        .ahead = pm_values_count(options, "ahead"),
-                        .sampling = sampling_of(options)};
-    if (counted && (pm_values_is_given(options, "hot_factor") || pm_values_is_given(options, "hot_scale")))
-        return pm_error_set(err, PM_E_OPTION,
-                            "nups: replicate= is a number of keys, hot_factor= and hot_scale= find one (allowed: one way of the "
-                            "two)");
-    apply_preset(&presets[pm_values_enum(options, "preset")], options, k);
-    return PM_OK;
-}
-
-static void set_traits(const struct pm_values *options, const struct knobs *k, struct pm_traits *traits)
+static void set_traits(const struct pm_values *options, struct pm_traits *traits)
 {
     bool cache = pm_values_bool(options, "location_cache");
     traits->group = true;
@@ -126,14 +93,14 @@ static void set_traits(const struct pm_values *options, const struct knobs *k, s
     traits->location_cache = cache;
     traits->location_cache_keys = (uint32_t)pm_values_count(options, "location_cache_keys");
     pm_exchange_traits(options, traits);
-    traits->sampling = k->sampling;
+    traits->sampling = sampling_of(options);
     traits->frequent = (struct pm_frequent_rule){
         .on = true,
         .asked = pm_values_is_given(options, "hot_factor") || pm_values_is_given(options, "hot_scale") ||
                  pm_values_is_given(options, "replicate") || pm_values_enum(options, "preset") != 0,
-        .count = k->replicate,
+        .count = pm_values_is_set(options, "replicate") ? pm_values_count(options, "replicate") : PM_FREQUENT_BY_FACTOR,
         .factor = pm_values_real(options, "hot_factor"),
-        .scale = k->hot_scale};
+        .scale = pm_values_real(options, "hot_scale")};
     traits->promise_sync = PM_CAUSAL;
     traits->promise_async = cache ? PM_EVENTUAL : PM_CAUSAL;
 }
@@ -142,19 +109,18 @@ static int init(struct pm_node *node, void *state, const struct pm_values *optio
                 struct pm_error *err)
 {
     struct nups *s = state;
-    struct knobs k;
-    int rc = read_knobs(options, &k, err);
+    int rc = check_options(options, err);
     if (rc != PM_OK)
         return rc;
-    set_traits(options, &k, traits);
-    s->interval_ns = k.interval_ns;
+    set_traits(options, traits);
+    s->interval_ns = pm_exchange_interval_ns(options);
     if (!node)
         return PM_OK;
     s->movable = calloc(pm_node_workers(node), sizeof *s->movable);
     if (!s->movable)
         return pm_error_set(err, PM_E_MEMORY, "nups: out of memory for %u workers", pm_node_workers(node));
     s->n_workers = pm_node_workers(node);
-    return lapse_intents_init(&s->intents, node, (pm_clock)k.ahead, err);
+    return lapse_intents_init(&s->intents, node, (pm_clock)pm_values_count(options, "ahead"), err);
 }
 
 static void fini(struct pm_node *node, void *state)
@@ -219,6 +185,7 @@ const struct pm_policy pm_policy_nups = {
     .name = "nups",
     .summary = "hot keys replicated on every node, all others move to the node that is about to access them",
     .options = options_table,
+    .presets = presets_table,
     .node_bytes = sizeof(struct nups),
     .init = init,
     .fini = fini,

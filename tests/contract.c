@@ -74,7 +74,7 @@ static int backend_values(struct pm_values *values, const struct pm_backend *bac
     int code = pm_spec_parse(spec_text, &spec, err);
     if (code != PM_OK)
         return code;
-    code = pm_spec_apply(&spec, backend->options, values, err);
+    code = pm_spec_apply(&spec, backend->options, NULL, values, err);
     pm_spec_free(&spec);
     return code;
 }

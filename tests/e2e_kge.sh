@@ -78,6 +78,31 @@ for policy in $("$PMLAB" list policies | cut -d ' ' -f 1); do
         sum(sample_reads) = 200 * max(steps) FROM node_epoch JOIN epoch USING (run_id, epoch)")" "1|1"
 done
 
+# What is recorded is in force: of the preset what is not given, even where that is the default.
+for dim in '' ,dim=32; do
+    rm -f q.db
+    good run --quiet --db q.db --values none --nodes 2 --epoch-fraction 0.001 \
+        --workload "kge:preset=wikidata5m,entities=20000,triples=1000$dim"
+    is "options, $dim" "$(sql q.db "SELECT group_concat(name || '=' || value || ' ' || is_default) FROM (SELECT * FROM option
+        WHERE name IN ('workload.dim', 'workload.entities', 'workload.rate', 'workload.skew', 'workload.update') ORDER BY name)")" \
+        "workload.dim=$([ -n "$dim" ] && echo 32 || echo 500) 0,workload.entities=20000 0,workload.rate=0.1869 0,"\
+"workload.skew=0.8 1,workload.update=score 0"
+    hashes="${hashes:-} $(sql q.db 'SELECT config_hash FROM run')"
+done
+is "dim counts" "$(tr ' ' '\n' <<<"${hashes# }" | sort -u | wc -l)" 2
+good show 1 --db q.db
+says '^workload.negatives +100$'
+# The generator's sizes that a preset says are no wish beside files, nor are they in the dumped configuration.
+good run --workload kge:preset=fb15k-237,train=train.tsv,dim=8,batch=1,negatives=2 --dump-config
+says '^; workload.entities = 14541$'
+says '^; workload.loss = softmax$'
+says '^workload.dim = 8$'
+cp out dumped.ini
+good run --quiet --db q.db --config dumped.ini --nodes 1 --workers 1
+is "a dumped configuration" "$(sql q.db "SELECT value FROM option WHERE run_id = 2 AND name = 'workload.entities'")" 14541
+good list workload kge
+says '^  preset=medium +entities=20000,relations=50,triples=300000,dim=100$'
+
 # Doubles: the same messages, and each value that travels has as many bytes more as it has with 32-bit floats, 2 x 20 of them.
 for bytes in 4 8; do
     rm -f q.db

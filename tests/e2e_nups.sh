@@ -56,6 +56,34 @@ is "and the same without values" "$(sql d.db "SELECT count(DISTINCT n) FROM (SEL
 is "columns that are replicated" "$(sql d.db "SELECT min(replica_reads) > 0 FROM (SELECT sum(replica_reads) AS replica_reads
     FROM node_epoch GROUP BY run_id)")" 1
 
+# ---- presets: what is recorded is in force, and what had to be given for it is told ----
+tiny=zipf:keys=300,steps=5
+recorded() { sql s.db "SELECT group_concat(name || '=' || value || ' ' || is_default) FROM (SELECT * FROM option WHERE run_id = $1
+    AND name IN ($2) ORDER BY name)"; }
+for options in preset=kge preset=knobs1 preset=knobs1,ahead=1 preset=kge,hot_factor=100 preset=none,replicate=900; do
+    good run --db s.db --quiet --policy "nups:$options" --workload $tiny --nodes 2
+    # The same again out of the dumped configuration.
+    good run --policy "nups:$options" --workload $tiny --nodes 2 --dump-config
+    cp out dumped.ini
+    good run --db s.db --quiet --config dumped.ini
+done
+knobs="'policy.ahead', 'policy.hot_scale', 'policy.sampling', 'policy.syncs_per_second'"
+replicated="'policy.hot_factor', 'policy.replicate'"
+is "number of keys" "$(recorded 1 "$replicated")" 'policy.hot_factor=100 1,policy.replicate=900 0'
+is "knobs" "$(recorded 3 "$knobs")" \
+    'policy.ahead=16 0,policy.hot_scale=0.2199 0,policy.sampling=local 0,policy.syncs_per_second=1000 0'
+is "a default that overrules" "$(recorded 5 "$knobs")" \
+    'policy.ahead=1 0,policy.hot_scale=0.2199 0,policy.sampling=local 0,policy.syncs_per_second=1000 0'
+is "another way to choose keys" "$(recorded 7 "$replicated")" 'policy.hot_factor=100 0'
+is "what had to be given" "$(sql s.db "SELECT group_concat(policy_options, ' ') FROM run WHERE run_id % 2")" \
+    'preset=kge preset=knobs1 preset=knobs1,ahead=1 hot_factor=100,preset=kge replicate=900'
+is "dumped configurations" "$(sql s.db "SELECT count(*), count(DISTINCT config_hash) FROM run GROUP BY (run_id - 1) / 2" |
+    uniq)" '2|1'
+is "settings have hashes of their own" "$(sql s.db 'SELECT count(DISTINCT config_hash) FROM run')" 5
+good list policy nups
+says '^  preset=kge +replicate=900 .unless hot_factor or hot_scale is given.$'
+says '^  preset=knobs1 +hot_scale=0.2199,ahead=16,syncs_per_second=1000,sampling=local$'
+
 # ---- what is refused ----
 bad 2 'allowed: one way of the two' run --db r.db --policy nups:replicate=5,hot_factor=3
 bad 2 'nearest is "local"' run --db r.db --policy nups:sampling=lokal

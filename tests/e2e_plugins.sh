@@ -86,6 +86,9 @@ bad 3 'ssp.so: has no symbol pm_workload_export' run --workload ./ssp.so
 echo 'no shared object' >text.so
 bad 3 'text.so: .*(too short|invalid ELF header)' run --policy ./text.so
 bad 3 'absent.so: No such file' run --policy ./absent.so
+wrong='{.preset = "x", .option = "staleness", .text = "1"}, {0}'
+sed "s/^    .options = options_table,/&\n    .presets = (const struct pm_preset[]){$wrong},/" ssp.c >presets.c && build presets
+bad 1 'presets.so: there are presets, but no enum "preset" to choose one' run --policy ./presets.so
 bad 2 'unknown option "slack"' run --policy ./ssp.so:slack=1
 bad 2 'active=6 is more than features=5' run --workload ./lsq.so:features=5,active=6
 finish

@@ -31,7 +31,7 @@ void lockstep_open(struct lockstep *l, const char *specification, uint32_t nodes
     l->ranks = nodes * workers;
     l->state = calloc(1, sizeof *l->state);
     if (pm_spec_parse(specification, &spec, &err) != PM_OK ||
-        pm_spec_apply(&spec, pm_workload_lr.options, &options, &err) != PM_OK ||
+        pm_spec_apply(&spec, pm_workload_lr.options, NULL, &options, &err) != PM_OK ||
         pm_workload_lr.open(l->state, &options, &l->task, &l->model, &err) != PM_OK)
         fail_msg("%s: %s", specification, err.text);
     pm_spec_free(&spec);

@@ -197,7 +197,7 @@ static int traits_of(const char *options, struct pm_traits *traits, struct pm_er
     struct pm_values values;
     snprintf(text, sizeof text, "nups%s%s", *options ? ":" : "", options);
     assert_int_equal(pm_spec_parse(text, &spec, err), PM_OK);
-    assert_int_equal(pm_spec_apply(&spec, pm_policy_nups.options, &values, err), PM_OK);
+    assert_int_equal(pm_spec_apply(&spec, pm_policy_nups.options, pm_policy_nups.presets, &values, err), PM_OK);
     int code = pm_policy_traits(&pm_policy_nups, &values, traits, err);
     pm_values_free(&values);
     pm_spec_free(&spec);

@@ -164,7 +164,7 @@ static int set_policy_options(struct pm_values *values, const struct pm_policy *
     int code = pm_spec_parse(spec_text, &spec, err);
     if (code != PM_OK)
         return code;
-    code = pm_spec_apply(&spec, policy->options, values, err);
+    code = pm_spec_apply(&spec, policy->options, policy->presets, values, err);
     pm_spec_free(&spec);
     return code;
 }

@@ -74,7 +74,7 @@ static struct outcome train(const struct plan *plan)
     struct outcome o = {0};
     assert_int_equal(testjob_init(&t, find(plan->policy), plan->options ? plan->options : "", &shape, &err), PM_OK);
     if (pm_spec_parse(plan->specification, &spec, &err) != PM_OK ||
-        pm_spec_apply(&spec, pm_workload_kge.options, &options, &err) != PM_OK)
+        pm_spec_apply(&spec, pm_workload_kge.options, pm_workload_kge.presets, &options, &err) != PM_OK)
         fail_msg("%s", err.text);
     testjob_cluster(&t, plan->nodes, plan->workers);
     t.job.workload = &pm_workload_kge;

@@ -62,7 +62,7 @@ static int train(const struct plan *plan, struct outcome *o, struct pm_error *er
     *o = (struct outcome){0};
     assert_int_equal(testjob_init(&t, plan->policy, plan->policy_options, &shape, err), PM_OK);
     assert_int_equal(pm_spec_parse(DATA, &spec, err), PM_OK);
-    assert_int_equal(pm_spec_apply(&spec, pm_workload_lr.options, &options, err), PM_OK);
+    assert_int_equal(pm_spec_apply(&spec, pm_workload_lr.options, NULL, &options, err), PM_OK);
     testjob_cluster(&t, plan->nodes, plan->workers);
     t.job.workload = &pm_workload_lr;
     t.job.workload_options = &options;

@@ -62,7 +62,7 @@ static struct outcome train(const struct plan *plan)
     struct outcome o = {0};
     assert_int_equal(testjob_init(&t, plan->policy, "", &shape, &err), PM_OK);
     assert_int_equal(pm_spec_parse(plan->specification, &spec, &err), PM_OK);
-    assert_int_equal(pm_spec_apply(&spec, pm_workload_mf.options, &options, &err), PM_OK);
+    assert_int_equal(pm_spec_apply(&spec, pm_workload_mf.options, NULL, &options, &err), PM_OK);
     testjob_cluster(&t, plan->nodes, plan->workers);
     t.job.workload = &pm_workload_mf;
     t.job.workload_options = &options;

@@ -172,7 +172,7 @@ static void specs_are_applied(void **state)
     struct pm_values values;
     struct pm_error err = {0};
     assert_int_equal(pm_spec_parse("zipf:keys=1M,file=a\\,b:c,label=x\\\\y", &spec, &err), PM_OK);
-    assert_int_equal(pm_spec_apply(&spec, table, &values, &err), PM_OK);
+    assert_int_equal(pm_spec_apply(&spec, table, NULL, &values, &err), PM_OK);
     assert_true(pm_values_count(&values, "keys") == 1000000);
     assert_string_equal(pm_values_text(&values, "file"), "a,b:c");
     assert_string_equal(pm_values_text(&values, "label"), "x\\y");
@@ -189,7 +189,7 @@ static void specs_are_applied(void **state)
     pm_spec_free(&spec);
 
     assert_int_equal(pm_spec_parse("zipf:kyes=1", &spec, &err), PM_OK);
-    assert_int_equal(pm_spec_apply(&spec, table, &values, &err), PM_E_OPTION);
+    assert_int_equal(pm_spec_apply(&spec, table, NULL, &values, &err), PM_E_OPTION);
     assert_string_equal(err.text,
                         "zipf: unknown option \"kyes\"; nearest is \"keys\" (allowed: keys file label wait)");
     assert_null(values.values);

@@ -131,7 +131,7 @@ static void run_it(struct run *run, const char *path)
     struct trace_totals totals;
     assert_int_equal(testjob_init(&t, run->policy, run->policy_options, &shape, &err), PM_OK);
     assert_int_equal(pm_spec_parse(run->specification, &spec, &err), PM_OK);
-    if (pm_spec_apply(&spec, run->workload->options, &options, &err) != PM_OK)
+    if (pm_spec_apply(&spec, run->workload->options, run->workload->presets, &options, &err) != PM_OK)
         fail_msg("%s", err.text);
     testjob_cluster(&t, run->nodes, run->workers);
     if (path != NULL)

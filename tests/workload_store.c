@@ -36,7 +36,7 @@ int store_open(struct store *s, const struct pm_workload *workload, const char *
     int rc = pm_spec_parse(specification, &spec, err);
     if (rc != PM_OK)
         return rc;
-    rc = pm_spec_apply(&spec, workload->options, &s->options, err);
+    rc = pm_spec_apply(&spec, workload->options, workload->presets, &s->options, err);
     pm_spec_free(&spec);
     if (rc != PM_OK)
         return rc;

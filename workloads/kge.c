@@ -184,6 +184,7 @@ const struct pm_workload pm_workload_kge = {
     .name = "kge",
     .summary = "embeddings of knowledge graphs: ComplEx, RESCAL, DistMult with AdaGrad and negative sampling",
     .options = kge_options,
+    .presets = kge_presets,
     .state_bytes = sizeof(struct kge_state),
     .worker_bytes = sizeof(struct kge_worker),
     .batch_bytes = sizeof(struct kge_item),

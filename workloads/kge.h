@@ -122,10 +122,10 @@ static inline pm_key kge_relation_key(const struct kge_state *s, uint32_t relati
     return s->graph.n_entities + (uint64_t)relation * s->rows;
 }
 
-/* kge_options.c: what the options say, those of a preset where the user gave none; and the recipe, for the generator. PM_E_OPTION,
- * PM_E_MEMORY. */
+/* kge_options.c: what the options say, and the recipe, for the generator. PM_E_OPTION, PM_E_MEMORY. */
 extern const struct pm_option kge_options[];
-int kge_take_options(struct kge_state *s, const struct pm_values *given, struct graph_recipe *recipe, struct pm_error *err);
+extern const struct pm_preset kge_presets[];
+int kge_take_options(struct kge_state *s, const struct pm_values *o, struct graph_recipe *recipe, struct pm_error *err);
 
 /* kge_stream.c: division of the triples over the workers, and the loader. */
 int kge_divide(struct kge_state *s, struct pm_error *err);

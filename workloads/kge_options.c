@@ -139,80 +139,62 @@ const struct pm_option kge_options[] = {
     {.name = NULL},
 };
 
-/* The published runs: one setting per line, in the order of the enum. */
-struct setting {
-    const char *preset, *name, *text;
+/* The published runs. */
+const struct pm_preset kge_presets[] = {
+    {.preset = "wikidata5m", .option = "entities", .text = "4818679"},
+    {.preset = "wikidata5m", .option = "relations", .text = "828"},
+    {.preset = "wikidata5m", .option = "triples", .text = "21343681"},
+    {.preset = "wikidata5m", .option = "dim", .text = "500"},
+    {.preset = "wikidata5m", .option = "negatives", .text = "100"},
+    {.preset = "wikidata5m", .option = "update", .text = "score"},
+    {.preset = "wikidata5m", .option = "rate", .text = "0.1869"},
+    {.preset = "wikidata5m", .option = "lambda_entity", .text = "2.83e-10"},
+    {.preset = "wikidata5m", .option = "lambda_relation", .text = "6.63e-6"},
+    {.preset = "wikidata5m", .option = "value_bytes", .text = "8"},
+    {.preset = "lapse-complex", .option = "entities", .text = "490598"},
+    {.preset = "lapse-complex", .option = "relations", .text = "573"},
+    {.preset = "lapse-complex", .option = "triples", .text = "3000000"},
+    {.preset = "lapse-complex", .option = "dim", .text = "100"},
+    {.preset = "lapse-complex", .option = "negatives", .text = "10"},
+    {.preset = "lapse-complex", .option = "update", .text = "score"},
+    {.preset = "lapse-complex", .option = "partition", .text = "relations"},
+    {.preset = "lapse-complex", .option = "value_bytes", .text = "8"},
+    {.preset = "lapse-complex-large", .option = "entities", .text = "490598"},
+    {.preset = "lapse-complex-large", .option = "relations", .text = "573"},
+    {.preset = "lapse-complex-large", .option = "triples", .text = "3000000"},
+    {.preset = "lapse-complex-large", .option = "dim", .text = "4000"},
+    {.preset = "lapse-complex-large", .option = "negatives", .text = "10"},
+    {.preset = "lapse-complex-large", .option = "update", .text = "score"},
+    {.preset = "lapse-complex-large", .option = "partition", .text = "relations"},
+    {.preset = "lapse-complex-large", .option = "value_bytes", .text = "8"},
+    {.preset = "lapse-rescal", .option = "entities", .text = "490598"},
+    {.preset = "lapse-rescal", .option = "relations", .text = "573"},
+    {.preset = "lapse-rescal", .option = "triples", .text = "3000000"},
+    {.preset = "lapse-rescal", .option = "model", .text = "rescal"},
+    {.preset = "lapse-rescal", .option = "dim", .text = "100"},
+    {.preset = "lapse-rescal", .option = "negatives", .text = "10"},
+    {.preset = "lapse-rescal", .option = "update", .text = "score"},
+    {.preset = "lapse-rescal", .option = "partition", .text = "relations"},
+    {.preset = "lapse-rescal", .option = "value_bytes", .text = "8"},
+    {.preset = "fb15k-237", .option = "entities", .text = "14541"},
+    {.preset = "fb15k-237", .option = "relations", .text = "237"},
+    {.preset = "fb15k-237", .option = "triples", .text = "272115"},
+    {.preset = "fb15k-237", .option = "valid_triples", .text = "17535"},
+    {.preset = "fb15k-237", .option = "test_triples", .text = "20466"},
+    {.preset = "fb15k-237", .option = "dim", .text = "128"},
+    {.preset = "fb15k-237", .option = "negatives", .text = "300"},
+    {.preset = "fb15k-237", .option = "loss", .text = "softmax"},
+    {.preset = "fb15k-237", .option = "batch", .text = "256"},
+    {.preset = "fb15k-237", .option = "shared", .text = "1"},
+    {.preset = "fb15k-237", .option = "norm", .text = "n3"},
+    {.preset = "fb15k-237", .option = "lambda_entity", .text = "0.1"},
+    {.preset = "fb15k-237", .option = "lambda_relation", .text = "0.1"},
+    {.preset = "medium", .option = "entities", .text = "20000"},
+    {.preset = "medium", .option = "relations", .text = "50"},
+    {.preset = "medium", .option = "triples", .text = "300000"},
+    {.preset = "medium", .option = "dim", .text = "100"},
+    {.preset = NULL},
 };
-
-static const struct setting settings[] = {
-    {"wikidata5m", "entities", "4818679"},
-    {"wikidata5m", "relations", "828"},
-    {"wikidata5m", "triples", "21343681"},
-    {"wikidata5m", "dim", "500"},
-    {"wikidata5m", "negatives", "100"},
-    {"wikidata5m", "update", "score"},
-    {"wikidata5m", "rate", "0.1869"},
-    {"wikidata5m", "lambda_entity", "2.83e-10"},
-    {"wikidata5m", "lambda_relation", "6.63e-6"},
-    {"wikidata5m", "value_bytes", "8"},
-    {"lapse-complex", "entities", "490598"},
-    {"lapse-complex", "relations", "573"},
-    {"lapse-complex", "triples", "3000000"},
-    {"lapse-complex", "dim", "100"},
-    {"lapse-complex", "negatives", "10"},
-    {"lapse-complex", "update", "score"},
-    {"lapse-complex", "partition", "relations"},
-    {"lapse-complex", "value_bytes", "8"},
-    {"lapse-complex-large", "entities", "490598"},
-    {"lapse-complex-large", "relations", "573"},
-    {"lapse-complex-large", "triples", "3000000"},
-    {"lapse-complex-large", "dim", "4000"},
-    {"lapse-complex-large", "negatives", "10"},
-    {"lapse-complex-large", "update", "score"},
-    {"lapse-complex-large", "partition", "relations"},
-    {"lapse-complex-large", "value_bytes", "8"},
-    {"lapse-rescal", "entities", "490598"},
-    {"lapse-rescal", "relations", "573"},
-    {"lapse-rescal", "triples", "3000000"},
-    {"lapse-rescal", "model", "rescal"},
-    {"lapse-rescal", "dim", "100"},
-    {"lapse-rescal", "negatives", "10"},
-    {"lapse-rescal", "update", "score"},
-    {"lapse-rescal", "partition", "relations"},
-    {"lapse-rescal", "value_bytes", "8"},
-    {"fb15k-237", "entities", "14541"},
-    {"fb15k-237", "relations", "237"},
-    {"fb15k-237", "triples", "272115"},
-    {"fb15k-237", "valid_triples", "17535"},
-    {"fb15k-237", "test_triples", "20466"},
-    {"fb15k-237", "dim", "128"},
-    {"fb15k-237", "negatives", "300"},
-    {"fb15k-237", "loss", "softmax"},
-    {"fb15k-237", "batch", "256"},
-    {"fb15k-237", "shared", "1"},
-    {"fb15k-237", "norm", "n3"},
-    {"fb15k-237", "lambda_entity", "0.1"},
-    {"fb15k-237", "lambda_relation", "0.1"},
-    {"medium", "entities", "20000"},
-    {"medium", "relations", "50"},
-    {"medium", "triples", "300000"},
-    {"medium", "dim", "100"},
-};
-
-/* What is in force: the user's values, then the preset's, then the defaults. */
-static int put_preset(const struct pm_values *given, struct pm_values *effective, struct pm_error *err)
-{
-    const char *preset = pm_values_text(given, "preset");
-    int rc = pm_values_copy(effective, given, err);
-    if (rc != PM_OK)
-        return rc;
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0] && rc == PM_OK; i++)
-        if (strcmp(settings[i].preset, preset) == 0 && !pm_values_is_given(given, settings[i].name))
-            rc = pm_values_set(effective, settings[i].name, settings[i].text, err);
-    if (rc != PM_OK)
-        pm_values_free(effective);
-    return rc;
-}
 
 /* Options of one way of getting triples that are given together with the other way. */
 static int check_sources(const struct pm_values *o, struct pm_error *err)
@@ -311,25 +293,20 @@ static void take_numbers(struct kge_state *s, const struct pm_values *o)
     s->measured = pm_values_enum(o, "measure") == 0 ? GRAPH_TEST : GRAPH_VALID;
 }
 
-int kge_take_options(struct kge_state *s, const struct pm_values *given, struct graph_recipe *recipe, struct pm_error *err)
+int kge_take_options(struct kge_state *s, const struct pm_values *o, struct graph_recipe *recipe, struct pm_error *err)
 {
-    struct pm_values o;
-    int rc = put_preset(given, &o, err);
-    if (rc != PM_OK)
-        return rc;
-    take_numbers(s, &o);
-    take_recipe(&o, s->task.seed, recipe);
-    rc = keep_path(&o, "export", &s->export_folder, err);
+    take_numbers(s, o);
+    take_recipe(o, s->task.seed, recipe);
+    int rc = keep_path(o, "export", &s->export_folder, err);
     if (rc == PM_OK)
-        rc = keep_path(&o, "checkpoint", &s->checkpoint, err);
+        rc = keep_path(o, "checkpoint", &s->checkpoint, err);
     if (rc == PM_OK)
-        rc = value_bytes_take(&o, s->task.with_values, &s->number_floats, err);
+        rc = value_bytes_take(o, s->task.with_values, &s->number_floats, err);
     if (rc == PM_OK)
-        rc = check_sources(given, err);
+        rc = check_sources(o, err);
     if (rc == PM_OK)
-        rc = check_files(s, given, err);
+        rc = check_files(s, o, err);
     if (rc == PM_OK)
         rc = check_training(s, err);
-    pm_values_free(&o);
     return rc;
 }
