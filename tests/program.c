@@ -222,7 +222,8 @@ static int step_push(struct runner *r)
     return begin_op(r, op, op->values);
 }
 
-/* Assigns higher numbers to an own key in one operation, the last of which holds, and reads that back. */
+/* Assigns a higher number to an own key and reads it back; where asynchronous operations keep their order several of them in one
+ * operation, the last of which holds. */
 static int step_set(struct runner *r)
 {
     if (r->w->ctx.node->traits.replicates || r->rank >= SET_KEYS)
@@ -230,7 +231,7 @@ static int step_set(struct runner *r)
     enum { TIMES_MAX = 4 };
     pm_key key = r->world->n_keys - 1 - r->rank, keys[TIMES_MAX];
     float values[TIMES_MAX * LENGTH_MAX];
-    uint32_t length = pm_length(r->w->ctx.node, key), n = 1 + (uint32_t)r->n_begun % TIMES_MAX;
+    uint32_t length = pm_length(r->w->ctx.node, key), n = r->ordered ? 1 + (uint32_t)r->n_begun % TIMES_MAX : 1;
     for (uint32_t i = 0; i < n; i++) {
         keys[i] = key;
         r->assigned[key] += 1;
