@@ -15,6 +15,7 @@ struct access {
     enum pm_op_kind kind;
     bool model;      /* reads main copies only */
     bool ordered;    /* keeps behind unanswered operations of the worker on the same key */
+    bool repeats;    /* ordered: keys were missed more than once */
     const pm_key *keys;
     uint32_t n;
     float *out;
@@ -95,9 +96,14 @@ static bool read_initial(struct access *a, pm_key key, uint32_t place)
 /* Notes a key that is not served yet. The scratch has room. */
 static void miss(struct access *a, pm_key key, uint32_t place)
 {
-    if (a->ordered)
-        pm_order_hold(a->worker, key);
-    a->ctx->scratch->misses[a->n_misses++] = (struct pm_miss){.key = key, .place = place};
+    struct pm_miss *misses = a->ctx->scratch->misses;
+    const uint32_t number = a->n_misses++;
+    const uint32_t earlier = a->ordered ? pm_order_hold(a->worker, key, number) : PM_NO_MISS;
+    misses[number] = (struct pm_miss){.key = key, .place = place, .to = PM_NODE_NONE, .later = PM_NO_MISS};
+    if (earlier != PM_NO_MISS) {
+        misses[earlier].later = number;
+        a->repeats = true;
+    }
 }
 
 /* Serves what a sparse store has here and notes the rest. */
@@ -265,52 +271,6 @@ static void name_request(struct pm_message *m, const struct pm_entry_ref *ref, u
     m->wire.number = need;
 }
 
-void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_id to)
-{
-    const bool pull = waiter->kind == PM_OP_PULL;
-    const struct pm_entry_ref *ref = &waiter->ref;
-    struct pm_entry_place place = {.kind = PM_MSG_ACCESS, .to = to, .need = waiter->number};
-    place.name = (struct pm_op_name){.request = pm_op_request(ref), .worker = (uint16_t)ref->worker, .op = waiter->kind};
-    place.floats = pm_length(ctx->node, waiter->key);
-    pm_op_asked(ctx, ref, waiter->key);
-    struct pm_builder *b = pm_builder_for(ctx, &place);
-    pm_builder_add(ctx, b, waiter->key, &(struct pm_entry_meta){.flags = ref->entry}, waiter->in, !pull);
-    b->n_pulled += pull ? place.floats : 0;
-}
-
-bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter)
-{
-    struct pm_node *node = ctx->node;
-    struct pm_worker *w = &node->workers[waiter->ref.worker];
-    uint64_t kicks = pm_kicks(node);
-    struct pm_slot *slot = pm_slots_find(&node->slots, waiter->key);
-    if (!slot)
-        PM_ASSERT(pm_slot_make(node, waiter->key, &slot) == PM_OK, "out of memory for a slot");
-    if (slot)
-        pm_slot_lock(&node->slots, slot);
-    bool here = slot && (slot->state == PM_SLOT_OWNED || slot->state == PM_SLOT_ARRIVING);
-    bool shared = node->traits.shared_memory;
-    enum pm_verdict v = shared && slot ? pm_judge(ctx, w, waiter->key, slot, waiter->kind, waiter->number) : PM_ASK;
-    bool leads = v == PM_ASK || (v == PM_WAIT && slot->state != PM_SLOT_ARRIVING); /* arrivals have an order of their own */
-    pm_node_id to = PM_NODE_NONE;
-    if (v == PM_USE) {
-        pm_serve_waiter(ctx, slot, waiter);
-        pm_op_settle(ctx, &waiter->ref, 1);
-    } else if (v == PM_WAIT) {
-        PM_ASSERT(pm_queue_add(ctx, slot, waiter) == PM_OK, "out of memory for a waiting operation");
-    } else {
-        to = here ? node->config.id : pm_next_hop(ctx, waiter->key, slot, 0);
-    }
-    if (slot)
-        pm_slot_unlock(&node->slots, slot);
-    if (v == PM_ASK)
-        pm_send_waiter(ctx, waiter, to);
-    if (v == PM_WAIT && pm_kicks(node) != kicks)
-        pm_queue_retry(ctx, waiter->key); /* a kick came between the question and the queueing */
-    free(waiter);
-    return leads;
-}
-
 /* How many entries from the first fit a message: both the request and its reply stay below max_message. */
 static uint32_t fitting(const struct pm_node *node, const struct pm_entry *entries, uint32_t n)
 {
@@ -324,6 +284,20 @@ static uint32_t fitting(const struct pm_node *node, const struct pm_entry *entri
             return 1;
     }
     return i;
+}
+
+/* An asked entry for which its message has no room, while it has one of the same key: it stays behind that, since the key may
+ * have moved when a second message comes. */
+static void stay_behind(struct access *a, struct pm_op *op, const struct pm_entry_ref *ref)
+{
+    struct pm_entry *e = &op->entries[ref->entry];
+    struct pm_waiter waiter = {.key = e->key, .ref = *ref, .kind = (uint8_t)a->kind, .number = a->number};
+    waiter.in = a->in ? a->in + e->place : NULL;
+    waiter.out = a->out ? a->out + e->place : NULL;
+    e->key = PM_KEY_NONE;
+    pm_order_fall_behind(a->worker, &waiter);
+    a->how[PM_HOW_REMOTE]--;
+    a->how[PM_HOW_QUEUED]++;
 }
 
 static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t first,
@@ -341,6 +315,11 @@ static int send_entries(struct access *a, struct pm_op *op, struct pm_entry_ref 
             m->wire.flags |= PM_FLAG_MODEL;
         pm_emit(a->ctx, m, to);
         done += count;
+        const pm_key last = op->entries[first + done - 1].key;
+        for (; a->ordered && done < n && op->entries[first + done].key == last; done++) {
+            ref.entry = first + done;
+            stay_behind(a, op, &ref);
+        }
     }
     return PM_OK;
 }
@@ -417,7 +396,7 @@ static void leave(struct access *a, uint32_t i)
         pm_order_leave(a->worker, a->ctx->scratch->misses[i].key);
 }
 
-/* Settles every missed key, in order. */
+/* Settles every missed key, in order. An occurrence of a key that another node is asked for goes along with the one before. */
 static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref ref, uint32_t *n_served, uint32_t *n_waiting)
 {
     uint64_t kicks = pm_kicks(a->ctx->node);
@@ -425,7 +404,12 @@ static int settle_misses(struct access *a, struct pm_op *op, struct pm_entry_ref
         struct pm_miss *m = &a->ctx->scratch->misses[i];
         enum pm_verdict v;
         bool in_order;
-        m->to = PM_NODE_NONE;
+        if (a->ordered && i && m[-1].key == m->key && m[-1].to != PM_NODE_NONE) {
+            pm_order_join(a->worker, m->key);
+            m->to = m[-1].to;
+            a->how[PM_HOW_REMOTE]++;
+            continue;
+        }
         if (a->ordered && wait_behind(a, op, ref, n_waiting, m))
             continue;
         int rc = settle_miss(a, m, op, ref, n_waiting, &v, &in_order);
@@ -465,8 +449,8 @@ static int ask(struct access *a, struct pm_op *op, const struct pm_entry_ref *re
 static pm_ticket finish_elsewhere(struct access *a)
 {
     struct pm_entry_ref ref;
-    int rc;
-    struct pm_op *op = pm_op_open(a->worker, a->n_misses, a->kind, &ref, &rc);
+    int rc = a->repeats ? pm_misses_gather(a->ctx->scratch, a->n_misses) : PM_OK;
+    struct pm_op *op = rc == PM_OK ? pm_op_open(a->worker, a->n_misses, a->kind, &ref, &rc) : NULL;
     if (!op) {
         leave(a, 0);
         return rc;

@@ -246,23 +246,36 @@ static struct pm_builder *begin(struct pm_ctx *ctx, const struct pm_entry_place 
     return b;
 }
 
+/* The number of the open message of such entries, of which there is one at most; UINT32_MAX: none. */
+static uint32_t find_open(const struct pm_ctx *ctx, const struct pm_entry_place *place)
+{
+    const struct pm_scratch *s = ctx->scratch;
+    for (uint32_t i = s->n_builders; i-- > 0;) {
+        const struct pm_builder *b = &s->builders[i];
+        if (b->open && b->to == place->to && b->kind == place->kind && b->uncharged == ctx->uncharged &&
+            same_operation(&b->name, &place->name))
+            return i;
+    }
+    return UINT32_MAX;
+}
+
+bool pm_builder_has_room(const struct pm_ctx *ctx, const struct pm_entry_place *place)
+{
+    uint32_t i = find_open(ctx, place);
+    return i != UINT32_MAX && suits(ctx->node, &ctx->scratch->builders[i], place);
+}
+
 struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_place *place)
 {
-    struct pm_scratch *s = ctx->scratch;
-    uint32_t closed = UINT32_MAX;
-    for (uint32_t i = s->n_builders; i-- > 0;) {
-        struct pm_builder *b = &s->builders[i];
-        if (!b->open || b->to != place->to || b->kind != place->kind || b->uncharged != ctx->uncharged ||
-            !same_operation(&b->name, &place->name))
-            continue;
-        if (suits(ctx->node, b, place)) {
-            b->n_back += place->back;
-            return b;
-        }
-        close_builder(ctx, b);
-        closed = i;
+    uint32_t i = find_open(ctx, place);
+    struct pm_builder *b = i == UINT32_MAX ? NULL : &ctx->scratch->builders[i];
+    if (b && suits(ctx->node, b, place)) {
+        b->n_back += place->back;
+        return b;
     }
-    struct pm_builder *b = begin(ctx, place, closed);
+    if (b)
+        close_builder(ctx, b);
+    b = begin(ctx, place, i);
     b->n_back = place->back;
     return b;
 }

@@ -34,6 +34,8 @@ static inline uint64_t pm_origin_need(pm_node_id origin, uint32_t hop)
  * ROUND takes the next place in the sequence to that node when it is begun, so it must be delivered:
  * deliver does. The pointer is valid until the next call. */
 struct pm_builder *pm_builder_for(struct pm_ctx *ctx, const struct pm_entry_place *place);
+/* Is there such an open message, with room for the entry? */
+bool pm_builder_has_room(const struct pm_ctx *ctx, const struct pm_entry_place *place);
 /* Appends a key with its metadata and, if has_values, its values (NULL with --values none, or if the caller writes them to where
  * the result points, before the next call). */
 float *pm_builder_add(struct pm_ctx *ctx, struct pm_builder *b, pm_key key, const struct pm_entry_meta *meta, const float *values,

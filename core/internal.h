@@ -97,9 +97,9 @@ struct pm_queue {
 /* ---- the order of a worker's operations on one key (order.c) ---- */
 struct pm_ordered {
     pm_key key;                     /* PM_KEY_NONE: a free place */
-    uint32_t held;                  /* occurrences in the operation that the worker is about, not settled yet */
-    bool busy;                      /* an operation is unanswered */
-    bool pushes;                    /* it is a push that was behind another */
+    uint32_t held, last_held;       /* occurrences in the operation that the worker is about, not settled yet; the last one */
+    uint32_t unanswered;            /* occurrences, all of one operation */
+    uint32_t pushes;                /* of them: pushes that were behind others */
     struct pm_waiter *first, *last; /* later operations, behind the unanswered one */
 };
 enum { PM_ORDER_FILTER = 256 };
@@ -394,9 +394,15 @@ static inline uint32_t pm_op_request(const struct pm_entry_ref *ref)
 }
 int pm_handle_reply(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 
-/* ---- access (access.c, apply.c), serve (serve.c) ---- */
-/* Sends one waiting entry to where its key is, with those of its operation that this transition sends there, too. */
+/* ---- waiting entries (waiter.c) ---- */
+/* Sends one to where its key is, with those of its operation that this transition sends there, too, and the key's next
+ * occurrences in it, as many as there is room for. */
 void pm_send_waiter(struct pm_ctx *ctx, const struct pm_waiter *waiter, pm_node_id to);
+/* Outside latches: a worker's operation that waited behind another one is served, queued, or sent; true when sent, so that
+ * its answer will come. Takes the waiter over. */
+bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter);
+
+/* ---- access (access.c, apply.c), serve (serve.c) ---- */
 int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *err);
 /* Under the latch of an owned slot: one push or set. */
 void pm_apply_owned(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, const float *update, enum pm_op_kind kind);
@@ -421,9 +427,6 @@ pm_node_id pm_next_hop(struct pm_ctx *ctx, pm_key key, const struct pm_slot *slo
 /* Under the latch of an owned slot: serves a request of this key alone, which it takes over. The answer goes into one message with
  * those to other keys of its operation that this transition serves. */
 void pm_serve_request(struct pm_ctx *ctx, pm_key key, struct pm_slot *slot, struct pm_message *m);
-/* Outside latches: a worker's operation that waited behind another one is served, queued, or sent; true when sent, so that
- * its answer will come. Takes the waiter over. */
-bool pm_go_on(struct pm_ctx *ctx, struct pm_waiter *waiter);
 
 /* ---- relocation (relocate.c) ---- */
 /* Next hop by the directory of owners. The slot is not owned here. */
@@ -452,17 +455,24 @@ struct pm_order *pm_order_new(void);
 void pm_order_free(struct pm_order *o);
 /* Is an operation of this worker on the key unanswered, or held? By the worker. */
 bool pm_order_pending(const struct pm_worker *w, pm_key key);
-/* An occurrence of the key in the worker's operation was not served at once: until it enters or leaves, later occurrences
- * count as pending, too. */
-void pm_order_hold(struct pm_worker *w, pm_key key);
+/* An occurrence of the key in the worker's operation was not served at once: until it enters, joins or leaves, later occurrences
+ * count as pending, too. Returns the number of the one before that is held, or PM_NO_MISS. */
+uint32_t pm_order_hold(struct pm_worker *w, pm_key key, uint32_t number);
 /* A held occurrence is to be settled: true when it may, and is the unanswered one from now on; false when it was put behind
  * another. */
 bool pm_order_enter(struct pm_worker *w, const struct pm_waiter *waiter);
+/* A held occurrence goes in the message of the one of its operation that is the unanswered one and was not delivered yet ... */
+void pm_order_join(struct pm_worker *w, pm_key key);
+/* ... in which there was no room for it after all: it is put behind. */
+void pm_order_fall_behind(struct pm_worker *w, const struct pm_waiter *waiter);
+/* A waiter was put into a message that was not delivered yet: takes the next occurrence of its key in its operation, if it is
+ * next on that key, to go with it. It is the caller's to free. */
+struct pm_waiter *pm_order_follow(struct pm_ctx *ctx, struct pm_worker *w, const struct pm_waiter *sent);
 /* A held occurrence will not be settled. */
 void pm_order_leave(struct pm_worker *w, pm_key key);
 /* Blocks the worker until none of the pushes that were put behind others is left. PM_OK, or what blocking returned. */
 int pm_order_wait_pushes(struct pm_worker *w);
-/* Outside latches: the operation on the key that was pending is done; those behind it go on. Any context. */
+/* Outside latches: an occurrence of the key that was unanswered is done; after the last one those behind it go on. Any context. */
 void pm_order_done(struct pm_ctx *ctx, struct pm_worker *w, pm_key key);
 
 /* ---- queue (queue.c) ---- */

@@ -4,10 +4,14 @@
  * An operation that was sent may still be on its way, forwarded, when the key arrives at the worker's own node, or when a
  * later operation takes a shorter way: so a later one on the same key waits until the earlier one is answered (Lapse's
  * asynchronous operations promise no less, but do not keep it when a route is chosen before and used after a relocation).
- * Likewise a push must not be seen by a read of the same worker that came before it and still waits for a fresher value. */
+ * Likewise a push must not be seen by a read of the same worker that came before it and still waits for a fresher value.
+ *
+ * Occurrences of a key in one operation have one place in that order: they go in one message, and the next operation waits for
+ * the answers to all. Those for which it has no room go on when these have come, as those do that wait in a queue. */
 #include <stdlib.h>
 
 #include "core/internal.h"
+#include "core/scratch.h"
 
 enum { FIRST_PLACES = 64 };
 
@@ -113,41 +117,88 @@ bool pm_order_pending(const struct pm_worker *w, pm_key key)
     return pending;
 }
 
-void pm_order_hold(struct pm_worker *w, pm_key key)
+uint32_t pm_order_hold(struct pm_worker *w, pm_key key, uint32_t number)
 {
     struct pm_order *o = w->order;
     pm_lock(w->ctx.node, &o->latch);
     struct pm_ordered *p = place_of(o, key);
     if (p->key != key)
         p = insert(o, key);
-    p->held++;
+    uint32_t earlier = p->held++ ? p->last_held : PM_NO_MISS;
+    p->last_held = number;
     pm_unlock(w->ctx.node, &o->latch);
+    return earlier;
+}
+
+/* Under the latch: puts a copy of the waiter behind all others of its key. */
+static void put_behind(struct pm_order *o, struct pm_ordered *p, const struct pm_waiter *waiter)
+{
+    struct pm_waiter *copy = malloc(sizeof *copy);
+    PM_ASSERT(copy, "out of memory for a waiting operation");
+    *copy = *waiter;
+    copy->next = NULL;
+    if (p->first)
+        p->last = p->last->next = copy;
+    else
+        p->first = p->last = copy;
+    if (waiter->kind != PM_OP_PULL)
+        __atomic_fetch_add(&o->n_pushes, 1, __ATOMIC_SEQ_CST);
 }
 
 bool pm_order_enter(struct pm_worker *w, const struct pm_waiter *waiter)
 {
     struct pm_order *o = w->order;
-    struct pm_waiter *copy = NULL;
     pm_lock(w->ctx.node, &o->latch);
     struct pm_ordered *p = place_of(o, waiter->key);
     PM_ASSERT(p->key == waiter->key && p->held, "an operation enters that was not held");
     p->held--;
-    bool leads = !p->busy;
-    p->busy = true;
-    if (!leads) {
-        copy = malloc(sizeof *copy);
-        PM_ASSERT(copy, "out of memory for a waiting operation");
-        *copy = *waiter;
-        copy->next = NULL;
-        if (p->first)
-            p->last = p->last->next = copy;
-        else
-            p->first = p->last = copy;
-        if (waiter->kind != PM_OP_PULL)
-            __atomic_fetch_add(&o->n_pushes, 1, __ATOMIC_SEQ_CST);
-    }
+    bool leads = !p->unanswered;
+    if (leads)
+        p->unanswered = 1;
+    else
+        put_behind(o, p, waiter);
     pm_unlock(w->ctx.node, &o->latch);
     return leads;
+}
+
+void pm_order_join(struct pm_worker *w, pm_key key)
+{
+    struct pm_order *o = w->order;
+    pm_lock(w->ctx.node, &o->latch);
+    struct pm_ordered *p = place_of(o, key);
+    PM_ASSERT(p->key == key && p->held && p->unanswered && !p->first, "an occurrence joins one that was let go");
+    p->held--;
+    p->unanswered++;
+    pm_unlock(w->ctx.node, &o->latch);
+}
+
+void pm_order_fall_behind(struct pm_worker *w, const struct pm_waiter *waiter)
+{
+    struct pm_order *o = w->order;
+    pm_lock(w->ctx.node, &o->latch);
+    struct pm_ordered *p = place_of(o, waiter->key);
+    PM_ASSERT(p->key == waiter->key && p->unanswered > 1, "an occurrence falls behind that went alone");
+    p->unanswered--;
+    put_behind(o, p, waiter);
+    pm_unlock(w->ctx.node, &o->latch);
+}
+
+struct pm_waiter *pm_order_follow(struct pm_ctx *ctx, struct pm_worker *w, const struct pm_waiter *sent)
+{
+    struct pm_order *o = w->order;
+    pm_lock(ctx->node, &o->latch);
+    struct pm_ordered *p = place_of(o, sent->key);
+    PM_ASSERT(p->key == sent->key && p->unanswered, "an operation was sent that is not the unanswered one");
+    struct pm_waiter *next = p->first;
+    if (next && next->ref.op == sent->ref.op && next->ref.generation == sent->ref.generation) {
+        p->first = next->next;
+        p->unanswered++;
+        p->pushes += next->kind != PM_OP_PULL;
+    } else {
+        next = NULL;
+    }
+    pm_unlock(ctx->node, &o->latch);
+    return next;
 }
 
 void pm_order_leave(struct pm_worker *w, pm_key key)
@@ -156,16 +207,17 @@ void pm_order_leave(struct pm_worker *w, pm_key key)
     pm_lock(w->ctx.node, &o->latch);
     struct pm_ordered *p = place_of(o, key);
     PM_ASSERT(p->key == key && p->held, "an operation leaves that was not held");
-    if (--p->held == 0 && !p->busy)
+    if (--p->held == 0 && !p->unanswered)
         clear(o, p);
     pm_unlock(w->ctx.node, &o->latch);
 }
 
-/* Under the latch: a push that was behind others is done. */
+/* Under the latch: pushes that were behind others are done. */
 static void pushed(struct pm_ctx *ctx, struct pm_worker *w, struct pm_ordered *p)
 {
-    p->pushes = false;
-    if (__atomic_sub_fetch(&w->order->n_pushes, 1, __ATOMIC_SEQ_CST) == 0)
+    uint32_t left = __atomic_sub_fetch(&w->order->n_pushes, p->pushes, __ATOMIC_SEQ_CST);
+    p->pushes = 0;
+    if (left == 0)
         pm_wake(ctx, w->index);
 }
 
@@ -182,26 +234,34 @@ int pm_order_wait_pushes(struct pm_worker *w)
     return PM_OK;
 }
 
-void pm_order_done(struct pm_ctx *ctx, struct pm_worker *w, pm_key key)
+/* An unanswered occurrence of the key is done. Returns the waiter that is the unanswered one now and goes on, if there is one. */
+static struct pm_waiter *next_after(struct pm_ctx *ctx, struct pm_worker *w, pm_key key)
 {
     struct pm_order *o = w->order;
-    for (;;) {
-        pm_lock(ctx->node, &o->latch);
-        struct pm_ordered *p = place_of(o, key);
-        PM_ASSERT(p->key == key && p->busy, "an answer for a key of which nothing is pending");
-        struct pm_waiter *next = p->first;
+    struct pm_waiter *next = NULL;
+    pm_lock(ctx->node, &o->latch);
+    struct pm_ordered *p = place_of(o, key);
+    PM_ASSERT(p->key == key && p->unanswered, "an answer for a key of which nothing is pending");
+    if (--p->unanswered == 0) {
+        next = p->first;
         if (p->pushes)
             pushed(ctx, w, p);
         if (next) {
             p->first = next->next;
+            p->unanswered = 1;
             p->pushes = next->kind != PM_OP_PULL;
-        } else if (p->held) {
-            p->busy = false;
-        } else {
+        } else if (!p->held) {
             clear(o, p);
         }
-        pm_unlock(ctx->node, &o->latch);
-        if (!next || pm_go_on(ctx, next))
-            return;
     }
+    pm_unlock(ctx->node, &o->latch);
+    return next;
+}
+
+void pm_order_done(struct pm_ctx *ctx, struct pm_worker *w, pm_key key)
+{
+    struct pm_waiter *next;
+    do
+        next = next_after(ctx, w, key);
+    while (next && !pm_go_on(ctx, next));
 }

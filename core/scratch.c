@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Growing arrays and grouping by destination. */
+/* Growing arrays, grouping by destination, gathering of repeated keys. */
 #include "core/scratch.h"
 
 #include <stdlib.h>
@@ -37,6 +37,7 @@ void pm_scratch_free(struct pm_scratch *s)
     free(s->builders);
     free(s->sorted);
     free(s->misses);
+    free(s->gathered);
     free(s->next);
     free(s->head);
     free(s->tail);
@@ -62,6 +63,26 @@ int pm_grow(void *array, size_t *capacity, size_t n, size_t size)
         return PM_E_MEMORY;
     memcpy(array, &bigger, sizeof bigger);
     *capacity = wanted;
+    return PM_OK;
+}
+
+int pm_misses_gather(struct pm_scratch *s, uint32_t n)
+{
+    int rc = pm_grow(&s->gathered, &s->gathered_capacity, s->misses_capacity, sizeof *s->gathered);
+    if (rc != PM_OK)
+        return rc;
+    struct pm_miss *from = s->misses, *to = s->gathered;
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t at = i; at != PM_NO_MISS && from[at].key != PM_KEY_NONE; at = from[at].later) {
+            to[done++] = from[at];
+            from[at].key = PM_KEY_NONE;
+        }
+    size_t capacity = s->misses_capacity;
+    s->misses = to;
+    s->misses_capacity = s->gathered_capacity;
+    s->gathered = from;
+    s->gathered_capacity = capacity;
     return PM_OK;
 }
 

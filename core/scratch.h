@@ -15,8 +15,10 @@
 struct pm_miss {
     pm_key key;
     uint32_t place; /* floats before it in the caller's buffer */
-    pm_node_id to;  /* where to ask */
+    pm_node_id to;  /* where to ask; PM_NODE_NONE: nowhere (yet) */
+    uint32_t later; /* number of the key's next occurrence, where the worker's order is kept, or PM_NO_MISS */
 };
+#define PM_NO_MISS UINT32_MAX
 
 /* What an entry says of its key. */
 struct pm_entry_meta {
@@ -60,8 +62,8 @@ struct pm_entry_at {
 };
 
 struct pm_scratch {
-    struct pm_miss *misses;
-    size_t misses_capacity;
+    struct pm_miss *misses, *gathered; /* the second: for their change of places */
+    size_t misses_capacity, gathered_capacity;
     /* grouping by destination */
     uint32_t *next;
     size_t next_capacity;
@@ -92,6 +94,9 @@ void pm_scratch_free(struct pm_scratch *s);
 
 /* Makes room for n elements of `size` bytes in an array that grows by doubling; PM_OK or PM_E_MEMORY. */
 int pm_grow(void *array, size_t *capacity, size_t n, size_t size);
+
+/* Brings the occurrences of each key among the first n misses together, which keep their order. PM_OK or PM_E_MEMORY. */
+int pm_misses_gather(struct pm_scratch *s, uint32_t n);
 
 /* Stable grouping: pm_group_add(i, node) for i = 0.. in order, then walk s->touched and each chain from head by next;
  * pm_group_clear when done. `n` is the largest i + 1. */

@@ -163,18 +163,15 @@ static void serve_owned(struct serving *s, uint32_t i, pm_key key, struct pm_slo
         s->n_floats += pm_length(node, key);
 }
 
-/* Serves key i, whose values (of a push) are at `in`, or notes where it goes instead. */
-static void serve_key(struct serving *s, uint32_t i, pm_key key, const float *in)
+/* Under the latch, if there is a slot: serves key i, whose values (of a push) are at `in`, or notes where it goes instead. An
+ * owned one is served if `may`. */
+static void serve_key(struct serving *s, uint32_t i, pm_key key, struct pm_slot *slot, const float *in, bool may)
 {
-    struct pm_node *node = s->ctx->node;
-    struct pm_slot *slot = slot_of(s, key);
-    if (slot)
-        pm_slot_lock(&node->slots, slot);
     if (slot && slot->state == PM_SLOT_OWNED) {
-        if (may_serve(s, key, slot))
+        if (may)
             serve_owned(s, i, key, slot, in);
         else
-            pass_by(s, i, slot, node->config.id);
+            pass_by(s, i, slot, s->ctx->node->config.id);
     } else if (slot && slot->state == PM_SLOT_ARRIVING) {
         await(s, i, key, slot, in);
         pass_by(s, i, slot, PM_NODE_NONE);
@@ -184,8 +181,25 @@ static void serve_key(struct serving *s, uint32_t i, pm_key key, const float *in
     } else {
         pass_by(s, i, slot, pm_next_hop(s->ctx, key, slot, s->m->wire.hop + 1u));
     }
+}
+
+/* Serves a key that the request names from the i-th on one or several times. They go one way, in order: under one latch, by one
+ * answer of the policy. Returns how many they are. */
+static uint32_t serve_repeats(struct serving *s, uint32_t i, const pm_key *keys, const float *in)
+{
+    struct pm_node *node = s->ctx->node;
+    const pm_key key = keys[i];
+    struct pm_slot *slot = slot_of(s, key);
+    uint32_t n = 0;
+    if (slot)
+        pm_slot_lock(&node->slots, slot);
+    const bool may = slot && slot->state == PM_SLOT_OWNED && may_serve(s, key, slot);
+    do
+        serve_key(s, i + n, key, slot, in + (s->m->wire.op == PM_OP_PULL ? 0 : n * (size_t)pm_stored(node, key)), may);
+    while (++n + i < s->m->wire.n_keys && keys[i + n] == key);
     if (slot)
         pm_slot_unlock(&node->slots, slot);
+    return n;
 }
 
 /* The reply of a request of which only some keys were served. */
@@ -311,10 +325,10 @@ int pm_handle_access(struct pm_ctx *ctx, struct pm_message *m, struct pm_error *
     struct serving s = {.ctx = ctx, .m = m, .reply = whole_reply(ctx, m)};
     const pm_key *keys = pm_message_keys(m);
     const float *in = pm_message_values(m);
-    for (uint32_t i = 0; i < m->wire.n_keys; i++) {
-        serve_key(&s, i, keys[i], in);
+    for (uint32_t i = 0, n; i < m->wire.n_keys; i += n) {
+        n = serve_repeats(&s, i, keys, in);
         if (m->wire.op != PM_OP_PULL)
-            in += pm_stored(node, keys[i]);
+            in += n * (size_t)pm_stored(node, keys[i]);
     }
     if (m->wire.op == PM_OP_PUSH && !ctx->uncharged)
         pm_count(&ctx->counters.updates_applied, s.n_applied);

@@ -222,20 +222,25 @@ static int step_push(struct runner *r)
     return begin_op(r, op, op->values);
 }
 
-/* Assigns a higher number to an own key and reads it back. */
+/* Assigns a higher number to an own key and reads it back; where asynchronous operations keep their order several of them in one
+ * operation, the last of which holds. */
 static int step_set(struct runner *r)
 {
     if (r->w->ctx.node->traits.replicates || r->rank >= SET_KEYS)
         return PM_OK;
-    pm_key key = r->world->n_keys - 1 - r->rank;
-    float values[LENGTH_MAX];
-    uint32_t length = pm_length(r->w->ctx.node, key);
-    r->assigned[key] += 1;
-    for (uint32_t j = 0; j < length; j++)
-        values[j] = testload_initial(key, j) + (float)r->assigned[key];
+    enum { TIMES_MAX = 4 };
+    pm_key key = r->world->n_keys - 1 - r->rank, keys[TIMES_MAX];
+    float values[TIMES_MAX * LENGTH_MAX];
+    uint32_t length = pm_length(r->w->ctx.node, key), n = r->ordered ? 1 + (uint32_t)r->n_begun % TIMES_MAX : 1;
+    for (uint32_t i = 0; i < n; i++) {
+        keys[i] = key;
+        r->assigned[key] += 1;
+        for (uint32_t j = 0; j < length; j++)
+            values[i * length + j] = testload_initial(key, j) + (float)r->assigned[key];
+    }
     bool stored = !r->world->program->no_values;
     invariants_touch(&r->world->invariants, &key, 1);
-    pm_ticket ticket = pm_set(r->w, &key, 1, stored ? values : NULL);
+    pm_ticket ticket = pm_set(r->w, keys, n, stored ? values : NULL);
     int code = ticket < 0 ? (int)ticket : pm_wait(r->w, ticket);
     if (code != PM_OK)
         return code;

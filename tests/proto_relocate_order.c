@@ -338,62 +338,6 @@ static void not_held_back_with_caches(void **state)
     hand_free(h);
 }
 
-/* ---- a key twice in one operation -------------------------------------------------------------------- */
-
-/* What the workload's apply does besides adding: write the pushes of one key down; let an answer come at another. */
-static struct {
-    struct hand *h;
-    pm_key watched, trigger;
-    bool armed;
-    float applied[8];
-    int n;
-} spy;
-
-static void apply_and_look(const void *state, pm_key key, uint32_t length, float *value, const float *update)
-{
-    (void)state;
-    for (uint32_t j = 0; j < length; j++)
-        value[j] += update[j];
-    if (key == spy.watched)
-        spy.applied[spy.n++] = update[0];
-    if (key == spy.trigger && spy.armed) {
-        spy.armed = false;
-        hand_pass(spy.h, 1, 0);
-    }
-}
-
-/* The answer to an earlier push comes between the two occurrences of its key in one operation. */
-static void answered_in_the_middle_of_an_operation(void **state)
-{
-    (void)state;
-    static const char *const options[] = {"", "fast_local=0"};
-    for (int o = 0; o < 2; o++) {
-        struct hand *h = cluster(options[o], 2, 1);
-        struct pm_workload workload = *hand_node(h, 0)->config.workload;
-        workload.apply = apply_and_look;
-        for (pm_node_id i = 0; i < 2; i++)
-            hand_node(h, i)->config.workload = &workload;
-        spy.h = h;
-        spy.watched = hand_key(h, 1, 0);
-        spy.trigger = hand_key(h, 0, 0);
-        spy.n = 0;
-        pm_ticket before = hand_push(h, 0, 0, spy.watched, 100);
-        hand_pass(h, 0, 1);
-        pm_key keys[3] = {spy.watched, spy.trigger, spy.watched};
-        float updates[3 * LENGTH] = {1, 1, 5, 5, 2, 2};
-        spy.armed = true;
-        pm_ticket ticket = pm_push(hand_worker(h, 0, 0), keys, 3, updates);
-        assert_true(ticket >= 0);
-        hand_pass_all(h);
-        assert_true(hand_done(h, 0, 0, before) && hand_done(h, 0, 0, ticket));
-        assert_int_equal(spy.n, 3);
-        assert_float_equal(spy.applied[0], 100, 0);
-        assert_float_equal(spy.applied[1], 1, 0);
-        assert_float_equal(spy.applied[2], 2, 0);
-        hand_free(h);
-    }
-}
-
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -408,7 +352,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(later_operations_wait_for_the_answer),
         cmocka_unit_test(an_operation_chases_its_key_home),
         cmocka_unit_test(not_held_back_with_caches),
-        cmocka_unit_test(answered_in_the_middle_of_an_operation),
     };
     int failed = repeat_main(argc, argv, "relocation, order, sparse", tests, sizeof tests / sizeof *tests);
     dense = true;

@@ -166,16 +166,7 @@ static int collectives_in_turn(struct pm_worker *w, void *arg)
     return PM_OK;
 }
 
-static bool occurs_before(const pm_key *keys, size_t i)
-{
-    for (size_t k = 0; k < i; k++)
-        if (keys[k] == keys[i])
-            return true;
-    return false;
-}
-
-/* Distinct owners, this node left out, of these keys; or (grouped = false) how many of the keys they own. Where keys can
- * move, a key that occurs again is asked for when the one before is answered, alone. */
+/* Distinct owners, this node left out, of these keys; or (grouped = false) how many of the keys they own. */
 static uint64_t expected_requests(const struct pm_worker *w, const pm_key *keys, size_t n)
 {
     const struct pm_node *node = w->ctx.node;
@@ -183,8 +174,7 @@ static uint64_t expected_requests(const struct pm_worker *w, const pm_key *keys,
     uint64_t requests = 0;
     for (size_t i = 0; i < n; i++) {
         pm_node_id owner = pm_owner_at_start(node, keys[i]);
-        bool alone = !node->traits.group || (node->ordered && occurs_before(keys, i));
-        if (owner == node->config.id || (!alone && seen[owner]))
+        if (owner == node->config.id || (node->traits.group && seen[owner]))
             continue;
         seen[owner] = true;
         requests++;
