@@ -4,8 +4,9 @@
  * All functions are called by a worker, on that worker's own thread (or actor). Operations are asynchronous: they return a
  * ticket (>= 0; PM_DONE = everything was local and is complete) or a negative code (core/error.h). Keys are copied; `out`,
  * `updates` and `values` must stay valid until the ticket is complete. Values of several keys lie one after another in the
- * order of the keys, each of its own length. A key may occur more than once in an operation; its occurrences are served in order.
- * An operation with a key out of range is refused (PM_E_KEY) before anything is changed.                            */
+ * order of the keys, each of its own length. A key may occur more than once in an operation; its occurrences are served in order
+ * under policies that promise more than PM_EVENTUAL for asynchronous operations. An operation with a key out of range is refused
+ * (PM_E_KEY) before anything is changed. */
 #ifndef PM_CORE_PM_H
 #define PM_CORE_PM_H
 
